@@ -1,0 +1,15 @@
+//! The engines, one folder each; no engine's crate is named outside of its folder.
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use sql::Migrate;
+#[cfg(feature = "postgres")]
+pub use sql::PostgresOptions;
+#[cfg(feature = "postgres")]
+pub use sql::PostgresStore;
+#[cfg(feature = "sqlite")]
+pub use sql::SqliteOptions;
+#[cfg(feature = "sqlite")]
+pub use sql::SqliteStore;

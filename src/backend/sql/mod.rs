@@ -1,0 +1,70 @@
+//! SQLite and PostgreSQL. What they share is one level up from their two folders: the tables, the reads, the commit
+//! program's steps, the plan of a batch and the committer's task. What differs is in `sqlite/` and `postgres/`.
+
+mod answer;
+mod committer;
+mod dialect;
+mod filter;
+mod judge;
+mod migrate;
+mod plan;
+mod program;
+mod rows;
+mod tables;
+
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+pub use migrate::Migrate;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresOptions;
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteOptions;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;
+
+use std::sync::Arc;
+
+use crate::model::Aggregate;
+use crate::spi::store::Capability;
+use crate::spi::store::Limits;
+use crate::spi::store::Readers;
+
+/// Aggregates that the SQL stores hold.
+const AGGREGATES: &[Aggregate] =
+    &[Aggregate::Product, Aggregate::Cart, Aggregate::Order, Aggregate::Payment, Aggregate::Level];
+
+/// What one write set may hold: enough for an import of a thousand products, little enough for one statement.
+const LIMITS: Limits = Limits { operations: 10_000, bytes: 16 * 1024 * 1024 };
+
+const fn capability(engine: &'static str) -> Capability {
+    Capability::new(engine, AGGREGATES, LIMITS)
+}
+
+/// The readers over one engine.
+fn readers<R: dialect::Reads>(reads: &Arc<R>) -> Readers {
+    let mut readers = Readers::default();
+    readers.product = Some(Arc::new(tables::product::SqlProducts(reads.clone())));
+    readers.cart = Some(Arc::new(tables::cart::SqlCarts(reads.clone())));
+    readers.order = Some(Arc::new(tables::order::SqlOrders(reads.clone())));
+    readers.payment = Some(Arc::new(tables::payment::SqlPayments(reads.clone())));
+    readers.inventory = Some(Arc::new(tables::level::SqlInventory(reads.clone())));
+    readers.claim = Some(Arc::new(tables::keys::SqlClaims(reads.clone())));
+    readers.history = Some(Arc::new(tables::keys::SqlHistory(reads.clone())));
+    readers
+}
+
+/// A write set made before a restore must not be applied to what was restored.
+fn check_epoch(set: &crate::spi::store::WriteSet, epoch: i64) -> crate::error::Result<()> {
+    if set.epoch == epoch {
+        return Ok(());
+    }
+    Err(crate::error::Error::new(
+        crate::error::ErrorKind::Conflict,
+        format!("the write was made in epoch {}, the store is in epoch {epoch}: read again", set.epoch),
+    ))
+}

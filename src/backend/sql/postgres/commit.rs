@@ -1,0 +1,160 @@
+//! The commit program on PostgreSQL: the steps inside one database function, one round trip a batch.
+//!
+//! The function's name ends in a digest of its text. Two versions of this crate that run at the same time each call
+//! their own; all keep one lock order. A function stays until no running version calls it.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use sha2::Digest as _;
+use sha2::Sha256;
+
+use crate::backend::sql::program;
+use crate::backend::sql::program::Facts;
+use crate::backend::sql::program::Lock;
+use crate::backend::sql::program::LookUp;
+use crate::backend::sql::program::Phase;
+use crate::backend::sql::program::Spelling;
+use crate::backend::sql::program::Step;
+use crate::backend::sql::tables::Column;
+use crate::backend::sql::tables::Kind;
+
+static STEPS: LazyLock<Vec<Step>> = LazyLock::new(|| program::steps(&PostgresSpelling));
+
+/// The function, ready to be installed and called.
+pub(super) struct Function {
+    pub(super) name: String,
+    pub(super) create: String,
+    pub(super) call: String,
+}
+
+pub(super) static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
+    let body = body();
+    let digest = Sha256::digest(&body);
+    let name = format!("stockroom_commit_v1_{:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3]);
+    // The settings travel with the function: a plan made while a table was empty would otherwise read it from end to end
+    // for the life of the connection.
+    let create = format!(
+        "CREATE OR REPLACE FUNCTION {name}(p_commit uuid, p_shift bigint, p_released uuid[], p_lists jsonb) RETURNS text \
+         LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $function$\n{body}\n$function$"
+    );
+    let call = format!("/* stockroom commit */ SELECT {name}($1::uuid, $2::bigint, $3::uuid[], $4::text::jsonb)");
+    Function { name, create, call }
+});
+
+/// What the facts of a step are about.
+pub(super) fn about(step: usize) -> Option<Facts> {
+    match STEPS.get(step)?.phase {
+        Phase::Look(about) => Some(about),
+        Phase::Write | Phase::History => None,
+    }
+}
+
+struct PostgresSpelling;
+
+impl Spelling for PostgresSpelling {
+    fn rows(&self, list: &str, columns: &[Column]) -> String {
+        let columns: Vec<String> = columns
+            .iter()
+            .enumerate()
+            .map(|(index, Column(name, kind))| match kind {
+                Kind::Id => format!("(x.e->>{index})::uuid AS {name}"),
+                Kind::Text => format!("x.e->>{index} AS {name}"),
+                Kind::Int => format!("(x.e->>{index})::bigint AS {name}"),
+                Kind::Expiry => format!(
+                    "CASE WHEN (x.e->>{index})::bigint < 0 THEN v_now - (x.e->>{index})::bigint \
+                     ELSE (x.e->>{index})::bigint END AS {name}"
+                ),
+            })
+            .collect();
+        format!("(SELECT {} FROM jsonb_array_elements(p_lists->'{list}') AS x(e))", columns.join(", "))
+    }
+
+    fn now(&self) -> &'static str {
+        "v_now"
+    }
+
+    fn commit(&self) -> &'static str {
+        "p_commit"
+    }
+
+    fn look_up(&self, join: &LookUp<'_>) -> String {
+        let LookUp { table, key, select, only, lock, alias } = join;
+        let matches: Vec<String> = key.iter().map(|column| format!("t.{0} = r.{0}", column.0)).collect();
+        let lock = match lock {
+            Lock::None => "",
+            Lock::Share => " FOR SHARE",
+            Lock::Write => " FOR NO KEY UPDATE",
+        };
+        format!(
+            "LEFT JOIN LATERAL (SELECT {select} FROM {table} AS t WHERE {} AND {only}{lock}) AS {alias} ON true",
+            matches.join(" AND ")
+        )
+    }
+
+    fn in_list(&self, column: &str) -> String {
+        format!("{column} = ANY(p_released)")
+    }
+
+    fn id_text(&self, column: &str) -> String {
+        format!("{column}::text")
+    }
+}
+
+const CLOCK: &str = "p_shift + (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+
+/// A unique key that another transaction took since it was looked at: the batch runs again on fresh facts.
+pub(super) const RACED: &str = "SR001";
+
+fn body() -> String {
+    let mut text = format!(
+        "DECLARE\n  v_now bigint := {CLOCK};\n  v_ok boolean := true;\n  v_step boolean;\n  v_found jsonb;\n  \
+         v_facts jsonb := '[]';\n  v_versions jsonb := '[]';\n  v_answer text;\nBEGIN\n"
+    );
+    let mut looking = true;
+    for (number, step) in STEPS.iter().enumerate() {
+        if looking && !matches!(step.phase, Phase::Look(_)) {
+            looking = false;
+            text.push_str(
+                "  IF NOT v_ok THEN\n    RETURN jsonb_build_object('ok', false, 'at', v_now, 'facts', v_facts)::text;\n  END IF;\n",
+            );
+        }
+        // The wait for the rows' locks may have taken long: what expires is decided afterwards.
+        if step.phase == Phase::Look(Facts::Level) {
+            let _ = writeln!(text, "  v_now := {CLOCK};");
+        }
+        let _ = write!(text, "  IF p_lists ? '{}' THEN\n{}  END IF;\n", step.list, statement(number, step));
+    }
+    text.push_str(
+        "  v_answer := jsonb_build_object('ok', true, 'at', v_now, 'versions', v_versions)::text;\n  \
+         IF p_lists ? 'writes' THEN\n    \
+         INSERT INTO stockroom_commits (id, answer, at) VALUES (p_commit, v_answer, v_now);\n  END IF;\n  \
+         RETURN v_answer;\nEND;",
+    );
+    text
+}
+
+fn statement(number: usize, step: &Step) -> String {
+    let sql = &step.sql;
+    match step.phase {
+        Phase::Look(about) => {
+            let columns: Vec<String> = (1..=about.width()).map(|column| format!("y.f{column}")).collect();
+            format!(
+                "    SELECT bool_and(y.ok), jsonb_agg(jsonb_build_array({number}, jsonb_build_array(y.n, {}))) \
+                 INTO v_step, v_found FROM ({sql}) AS y;\n    v_ok := v_ok AND v_step;\n    v_facts := v_facts || v_found;\n",
+                columns.join(", ")
+            )
+        }
+        Phase::Write if step.list == "claims" => format!(
+            "    {sql};\n    IF EXISTS (SELECT 1 FROM {} AS r JOIN stockroom_claims AS t ON t.space = r.space \
+             AND t.claim_key = r.claim_key WHERE t.owner <> r.owner) THEN\n      \
+             RAISE EXCEPTION 'a key was taken meanwhile' USING ERRCODE = '{RACED}';\n    END IF;\n",
+            PostgresSpelling.rows("claims", &program::TAKEN)
+        ),
+        Phase::Write => format!("    {sql};\n"),
+        Phase::History => format!(
+            "    WITH d AS ({sql}) SELECT v_versions || coalesce(jsonb_agg(jsonb_build_array(d.wset, d.aggregate, \
+             d.row_key, d.version)), '[]') INTO v_versions FROM d;\n"
+        ),
+    }
+}

@@ -1,0 +1,98 @@
+//! Connections: what every session is set to, and the pool for reads.
+
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::Connection as _;
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::PgConnection;
+use sqlx::postgres::PgPool;
+use sqlx::postgres::PgPoolOptions;
+
+use super::PostgresOptions;
+use super::error;
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::error::Result;
+
+/// How long a connection may take to be opened.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long a connection may lie idle before it is asked whether it still answers.
+const IDLE: Duration = Duration::from_secs(30);
+/// How long the answer may take.
+const PING: Duration = Duration::from_millis(500);
+/// How long a statement waits for a lock; then the batch is repeated.
+const LOCK_TIMEOUT: &str = "2000";
+/// Statements kept prepared on each connection.
+const STATEMENTS: usize = 256;
+/// After this long a connection is opened anew, so that a change of the server's address is followed.
+const LIFE: Duration = Duration::from_secs(30 * 60);
+
+/// What every connection is opened with.
+pub(super) fn options(options: &PostgresOptions) -> Result<PgConnectOptions> {
+    // The driver's words are left out: they may repeat the address, and with it the password.
+    let connect = PgConnectOptions::from_str(&options.url).map_err(|_| {
+        Error::new(ErrorKind::Config, "not a PostgreSQL address, as in postgres://user@host/database").operation("open")
+    })?;
+    let timeout = options.statement_timeout.as_millis().to_string();
+    let mut settings = vec![
+        ("statement_timeout", timeout),
+        ("lock_timeout", LOCK_TIMEOUT.to_owned()),
+        ("idle_in_transaction_session_timeout", "10000".to_owned()),
+        ("tcp_keepalives_idle", "30".to_owned()),
+        ("tcp_keepalives_interval", "5".to_owned()),
+        ("tcp_keepalives_count", "3".to_owned()),
+        ("tcp_user_timeout", "15000".to_owned()),
+    ];
+    if let Some(schema) = &options.schema {
+        check_schema(schema)?;
+        settings.push(("search_path", schema.clone()));
+    }
+    let connect = if connect.get_application_name().is_none() { connect.application_name("stockroom") } else { connect };
+    Ok(connect.statement_cache_capacity(STATEMENTS).options(settings).disable_statement_logging())
+}
+
+fn check_schema(schema: &str) -> Result<()> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let starts = schema.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    if starts && schema.len() <= 63 && schema.bytes().all(plain) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Config, "a schema is named with lower-case letters, digits and underscores").operation("open"))
+}
+
+/// One connection outside of any pool.
+pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection> {
+    match tokio::time::timeout(CONNECT, PgConnection::connect_with(options)).await {
+        Ok(connected) => connected.map_err(|error| opening(&error)),
+        Err(_) => Err(Error::new(ErrorKind::Unavailable, format!("no server answered within {} s", CONNECT.as_secs()))),
+    }
+}
+
+/// An error while connecting: nothing was sent, so that nothing is in doubt.
+fn opening(error: &sqlx::Error) -> Error {
+    match error {
+        sqlx::Error::Io(_) => Error::new(ErrorKind::Unavailable, "no server answers at this address").caused_by(error.to_string()),
+        _ => error::map(error),
+    }
+}
+
+/// The pool for reads. The driver's own ping on every acquire would be a round trip more; a connection is asked only
+/// after it lay idle, and not for long.
+pub(super) fn pool(options: &PgConnectOptions, size: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(CONNECT)
+        .max_lifetime(LIFE)
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for < IDLE {
+                    return Ok(true);
+                }
+                Ok(matches!(tokio::time::timeout(PING, connection.ping()).await, Ok(Ok(()))))
+            })
+        })
+        .connect_lazy_with(options.clone())
+}

@@ -1,0 +1,139 @@
+//! Runs batches on the committer's own connection, and finds out what became of them.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::Row as _;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use super::commit::FUNCTION;
+use super::commit::about;
+use super::connect;
+use super::error;
+use super::error::Outcome;
+use super::reads::PostgresReads;
+use crate::backend::sql::answer;
+use crate::backend::sql::committer::Applied;
+use crate::backend::sql::committer::Engine;
+use crate::backend::sql::committer::Ran;
+use crate::backend::sql::dialect::Reads as _;
+use crate::backend::sql::plan::Payload;
+use crate::backend::sql::plan::Plan;
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::error::Result;
+
+/// Takes the place of a commit that was not seen. While the commit is under way this waits for it on the unique index.
+const VOID: &str = "/* stockroom commit.void */ INSERT INTO stockroom_commits (id, answer, at) VALUES ($1, NULL, $2) \
+     ON CONFLICT (id) DO NOTHING RETURNING id";
+
+const OUTCOME: &str = "/* stockroom commit.outcome */ SELECT answer FROM stockroom_commits WHERE id = $1";
+
+/// What is added to the server's own limit before the reply is taken for lost.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The committer's connection.
+pub(super) struct PostgresEngine {
+    options: PgConnectOptions,
+    connection: Option<PgConnection>,
+    reads: Arc<PostgresReads>,
+    patience: Duration,
+}
+
+impl PostgresEngine {
+    pub(super) fn new(options: PgConnectOptions, reads: Arc<PostgresReads>, statement_timeout: Duration) -> Self {
+        Self { options, connection: None, reads, patience: statement_timeout + GRACE }
+    }
+
+    async fn call(&mut self, commit: Uuid, released: Vec<Uuid>, lists: String) -> Result<String, Ran> {
+        // Taken out: whatever ends this early, a connection in doubt is not used again.
+        let Some(mut connection) = self.connection.take() else {
+            return Err(Ran::Failed { error: Error::new(ErrorKind::Unavailable, "not connected"), again: true });
+        };
+        // All rows are fetched, although there is one: only then has the server said that it committed.
+        let rows = sqlx::query(FUNCTION.call.as_str())
+            .bind(commit)
+            .bind(self.reads.shift())
+            .bind(released)
+            .bind(lists)
+            .fetch_all(&mut connection);
+        let rows = match tokio::time::timeout(self.patience, rows).await {
+            Ok(Ok(rows)) => rows,
+            Ok(Err(error)) => {
+                let mapped = error::map(&error);
+                return Err(match error::outcome(&error) {
+                    Outcome::Unknown => Ran::Unknown(mapped),
+                    known => {
+                        if !error::is_connection(&error) {
+                            self.connection = Some(connection);
+                        }
+                        Ran::Failed { error: mapped, again: known == Outcome::Repeat }
+                    }
+                });
+            }
+            Err(_) => return Err(Ran::Unknown(Error::new(ErrorKind::Timeout, "the reply took too long"))),
+        };
+        self.connection = Some(connection);
+        let text = rows.first().and_then(|row| row.try_get::<String, _>(0).ok());
+        text.ok_or_else(|| Ran::Unknown(Error::new(ErrorKind::Internal, "the commit gave no answer")))
+    }
+}
+
+/// The lists as one document. A batch that writes says so: its commit row is written.
+fn document(payload: Payload, writes: bool) -> String {
+    let mut text = String::from("{");
+    for (name, rows) in payload.finish() {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\"{name}\":{rows},");
+    }
+    text.push_str(if writes { "\"writes\":1}" } else { "\"reads\":1}" });
+    text
+}
+
+#[async_trait]
+impl Engine for PostgresEngine {
+    async fn ready(&mut self) -> Result<()> {
+        if self.connection.is_none() {
+            self.connection = Some(connect::connect(&self.options).await?);
+        }
+        Ok(())
+    }
+
+    async fn run(&mut self, commit: Uuid, plan: &mut Plan) -> Ran {
+        let mut payload = std::mem::take(&mut plan.payload);
+        let released = std::mem::take(&mut payload.released);
+        let text = match self.call(commit, released, document(payload, plan.writes)).await {
+            Ok(text) => text,
+            Err(ran) => return ran,
+        };
+        match answer::read(&text, about) {
+            Ok(Ok(applied)) => Ran::Applied(applied),
+            Ok(Err(facts)) => Ran::Refused(facts),
+            Err(error) => Ran::Unknown(error),
+        }
+    }
+
+    async fn resolve(&mut self, commit: Uuid) -> Result<Option<Applied>> {
+        let Some(mut connection) = self.connection.take() else {
+            return Err(Error::new(ErrorKind::Unavailable, "not connected"));
+        };
+        let look = async {
+            let void = sqlx::query(VOID).bind(commit).bind(self.reads.shift()).fetch_all(&mut connection).await?;
+            if !void.is_empty() {
+                return Ok(None);
+            }
+            let row = sqlx::query(OUTCOME).bind(commit).fetch_one(&mut connection).await?;
+            row.try_get::<Option<String>, _>(0)
+        };
+        let found = match tokio::time::timeout(self.patience, look).await {
+            Ok(found) => found.map_err(|error| error::map(&error))?,
+            Err(_) => return Err(Error::new(ErrorKind::Timeout, "the look for the outcome took too long")),
+        };
+        self.connection = Some(connection);
+        found.map(|text| answer::applied(&text)).transpose()
+    }
+}

@@ -1,0 +1,131 @@
+//! What PostgreSQL's errors mean. SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::error::Retry;
+
+use super::commit::RACED;
+
+/// What is known about the transaction in which the error came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Nothing of it was applied, and the same may succeed when repeated.
+    Repeat,
+    /// Nothing of it was applied, and the same would fail again.
+    Final,
+    /// It may have committed.
+    Unknown,
+}
+
+/// The kind of error, its retry class, the outcome, and what a person should do.
+fn class(code: &str) -> (ErrorKind, Retry, Outcome, &'static str) {
+    use ErrorKind as Kind;
+    use Outcome::Final;
+    use Outcome::Repeat;
+    use Outcome::Unknown;
+    match code {
+        RACED => (Kind::Conflict, Retry::Safe, Repeat, "a key was taken meanwhile"),
+        "40001" | "40P01" => (Kind::Conflict, Retry::Safe, Repeat, "the transaction collided with another"),
+        "55P03" => (Kind::Unavailable, Retry::Safe, Repeat, "another transaction keeps the rows locked"),
+        // A plan or a statement of before a change of the schema: nothing ran, a fresh connection prepares anew.
+        "0A000" | "26000" => (Kind::Unavailable, Retry::Safe, Repeat, "the schema changed under the connection"),
+        "25006" => (Kind::Unavailable, Retry::Safe, Repeat, "the server takes no writes: it is not the primary"),
+        "53300" => (Kind::Unavailable, Retry::Safe, Repeat, "the server has no connection free"),
+        "57P03" => (Kind::Unavailable, Retry::Safe, Repeat, "the server is starting up"),
+        "23505" => (Kind::Internal, Retry::Safe, Repeat, "the commit was given up for lost and voided"),
+        "40003" | "57P01" | "57P02" | "57P05" => (Kind::Unavailable, Retry::SameKey, Unknown, "the server ended the session"),
+        "57014" => (Kind::Timeout, Retry::Safe, Final, "the statement took too long"),
+        "53100" => (Kind::Unavailable, Retry::Never, Final, "the server's disk is full"),
+        "53200" | "53400" => (Kind::Unavailable, Retry::Safe, Final, "the server is out of a resource"),
+        "28000" | "28P01" => (Kind::Unauthenticated, Retry::Never, Final, "the user or password is wrong"),
+        "42501" => (Kind::PermissionDenied, Retry::Never, Final, "the role lacks a privilege"),
+        "3D000" => (Kind::Config, Retry::Never, Final, "the database does not exist"),
+        "42883" | "42P01" | "3F000" | "42703" => {
+            (Kind::Config, Retry::Never, Final, "the schema does not fit: open once with Migrate::Apply")
+        }
+        "22003" => (Kind::InvalidInput, Retry::Never, Final, "a number is out of range"),
+        _ if code.starts_with("08") => (Kind::Unavailable, Retry::SameKey, Unknown, "the connection was lost"),
+        _ if code.starts_with("22") => (Kind::InvalidInput, Retry::Never, Final, "a value does not fit"),
+        _ => (Kind::Internal, Retry::Never, Final, "the database refused the statement"),
+    }
+}
+
+fn sorted(error: &sqlx::Error) -> (ErrorKind, Retry, Outcome, &'static str) {
+    if let Some(code) = error.as_database_error().and_then(|database| database.code()) {
+        return class(&code);
+    }
+    match error {
+        sqlx::Error::PoolTimedOut => (ErrorKind::Timeout, Retry::Safe, Outcome::Repeat, "no connection was free in time"),
+        sqlx::Error::PoolClosed => (ErrorKind::Unavailable, Retry::Never, Outcome::Final, "the store is closed"),
+        sqlx::Error::Tls(_) => (ErrorKind::Unavailable, Retry::Safe, Outcome::Unknown, "TLS could not be set up"),
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+            (ErrorKind::Corrupt, Retry::Never, Outcome::Final, "a stored value cannot be read")
+        }
+        sqlx::Error::Encode(_) | sqlx::Error::InvalidArgument(_) => {
+            (ErrorKind::Internal, Retry::Never, Outcome::Final, "a parameter cannot be sent")
+        }
+        // Input and output, and whatever the driver cannot tell: the statement may have run.
+        _ => (ErrorKind::Unavailable, Retry::SameKey, Outcome::Unknown, "the connection was lost"),
+    }
+}
+
+/// Maps an error of the driver, of which only the words are kept: no text of a statement, no value.
+pub(super) fn map(error: &sqlx::Error) -> Error {
+    let (kind, retry, _, message) = sorted(error);
+    let words = match error.as_database_error() {
+        Some(database) => match database.code() {
+            Some(code) => format!("SQLSTATE {code}"),
+            None => "no SQLSTATE".to_owned(),
+        },
+        None => error.to_string(),
+    };
+    Error::new(kind, message).retry(retry).caused_by(words)
+}
+
+/// What is known about the write in which the error came.
+pub(super) fn outcome(error: &sqlx::Error) -> Outcome {
+    sorted(error).2
+}
+
+/// Whether the connection is lost or stale, so that a read may go on with another one.
+pub(super) fn is_connection(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|database| database.code());
+    match code.as_deref() {
+        Some(code) => matches!(code, "0A000" | "26000" | "57P01" | "57P02" | "57P05") || code.starts_with("08"),
+        None => matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Outcome;
+    use super::class;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn states_have_their_kind_and_outcome() {
+        let table = [
+            ("40001", ErrorKind::Conflict, Outcome::Repeat),
+            ("40P01", ErrorKind::Conflict, Outcome::Repeat),
+            ("55P03", ErrorKind::Unavailable, Outcome::Repeat),
+            ("0A000", ErrorKind::Unavailable, Outcome::Repeat),
+            ("26000", ErrorKind::Unavailable, Outcome::Repeat),
+            ("25006", ErrorKind::Unavailable, Outcome::Repeat),
+            ("08006", ErrorKind::Unavailable, Outcome::Unknown),
+            ("40003", ErrorKind::Unavailable, Outcome::Unknown),
+            ("57P01", ErrorKind::Unavailable, Outcome::Unknown),
+            ("57014", ErrorKind::Timeout, Outcome::Final),
+            ("28P01", ErrorKind::Unauthenticated, Outcome::Final),
+            ("42501", ErrorKind::PermissionDenied, Outcome::Final),
+            ("3D000", ErrorKind::Config, Outcome::Final),
+            ("42883", ErrorKind::Config, Outcome::Final),
+            ("22003", ErrorKind::InvalidInput, Outcome::Final),
+            ("22P05", ErrorKind::InvalidInput, Outcome::Final),
+            ("23514", ErrorKind::Internal, Outcome::Final),
+        ];
+        for (code, kind, outcome) in table {
+            let (found, _, known, _) = class(code);
+            assert_eq!((found, known), (kind, outcome), "SQLSTATE {code}");
+        }
+    }
+}

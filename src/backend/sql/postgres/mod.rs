@@ -1,0 +1,159 @@
+//! PostgreSQL 15 and later, as on Amazon RDS.
+//!
+//! - Writes go through one connection that the committer owns, one round trip a batch, with the server's
+//!   `synchronous_commit` as it is set there.
+//! - Reads have a pool of their own. A connection on which a read was cut short is closed, never reused.
+
+mod commit;
+mod connect;
+mod engine;
+mod error;
+mod reads;
+mod schema;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use self::engine::PostgresEngine;
+use self::reads::PostgresReads;
+use super::Migrate;
+use super::committer::Committer;
+use crate::error::Result;
+use crate::resilience::Deadline;
+use crate::spi::store::Capability;
+use crate::spi::store::Committed;
+use crate::spi::store::Readers;
+use crate::spi::store::Store;
+use crate::spi::store::WriteSet;
+
+static CAPABILITY: Capability = super::capability("postgresql");
+
+/// How to open a shop on PostgreSQL. `Debug` shows neither user nor password.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct PostgresOptions {
+    url: String,
+    /// The schema of the shop; the first of the role's search path unless told otherwise.
+    pub schema: Option<String>,
+    /// What to do about the tables.
+    pub migrate: Migrate,
+    /// Connections for reads; 10 unless told otherwise.
+    pub readers: u32,
+    /// How long one statement may take on the server; 5 s unless told otherwise. A write whose reply takes longer is
+    /// looked for on a fresh connection.
+    pub statement_timeout: Duration,
+}
+
+impl std::fmt::Debug for PostgresOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresOptions")
+            .field("schema", &self.schema)
+            .field("migrate", &self.migrate)
+            .field("readers", &self.readers)
+            .field("statement_timeout", &self.statement_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PostgresOptions {
+    /// Opens the database at `url`, as in `postgres://user:password@host/database`.
+    ///
+    /// - Unless the address says otherwise (`sslmode=`), TLS is used where the server offers it. Over a network use
+    ///   `sslmode=verify-full` with `sslrootcert=`.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            schema: None,
+            migrate: Migrate::Create,
+            readers: 10,
+            statement_timeout: Duration::from_secs(5),
+        }
+    }
+
+    /// The schema of the shop, one of lower-case letters, digits and underscores; it is created with the tables.
+    #[must_use]
+    pub fn schema(mut self, schema: impl Into<String>) -> Self {
+        self.schema = Some(schema.into());
+        self
+    }
+
+    /// What to do about the tables.
+    #[must_use]
+    pub fn migrate(mut self, migrate: Migrate) -> Self {
+        self.migrate = migrate;
+        self
+    }
+
+    /// Connections for reads.
+    #[must_use]
+    pub fn readers(mut self, readers: u32) -> Self {
+        self.readers = readers;
+        self
+    }
+
+    /// How long one statement may take on the server.
+    #[must_use]
+    pub fn statement_timeout(mut self, timeout: Duration) -> Self {
+        self.statement_timeout = timeout;
+        self
+    }
+}
+
+/// A shop on PostgreSQL.
+#[derive(Debug)]
+pub struct PostgresStore {
+    reads: Arc<PostgresReads>,
+    readers: Readers,
+    committer: Committer,
+    epoch: i64,
+}
+
+impl PostgresStore {
+    /// Connects, and checks or creates the tables.
+    ///
+    /// # Errors
+    /// - `Config` when the address, the database or the tables do not fit.
+    /// - `Unauthenticated` when user or password are wrong; `PermissionDenied` when the role may not create tables.
+    /// - `Unavailable` when no server answers.
+    pub async fn connect(options: PostgresOptions) -> Result<Self> {
+        let connect = connect::options(&options)?;
+        let epoch = schema::prepare(&connect, &options).await?;
+        let reads = Arc::new(PostgresReads::new(connect::pool(&connect, options.readers.max(1))));
+        let engine = PostgresEngine::new(connect, reads.clone(), options.statement_timeout);
+        let committer = Committer::start(engine);
+        Ok(Self { readers: super::readers(&reads), reads, committer, epoch })
+    }
+
+    /// Moves the store's clock, for tests of what expires.
+    #[cfg(feature = "testkit")]
+    pub fn shift_clock(&self, by: Duration) {
+        self.reads.shift_clock(by);
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    fn capability(&self) -> &Capability {
+        &CAPABILITY
+    }
+
+    fn readers(&self) -> &Readers {
+        &self.readers
+    }
+
+    async fn commit(&self, set: WriteSet, deadline: Deadline) -> Result<Committed> {
+        super::check_epoch(&set, self.epoch)?;
+        self.committer.commit(set, deadline, &CAPABILITY).await
+    }
+
+    async fn ping(&self, deadline: Deadline) -> Result<()> {
+        self.reads.ping(deadline).await
+    }
+
+    async fn close(&self) {
+        self.committer.close().await;
+        self.reads.close().await;
+    }
+}

@@ -1,0 +1,234 @@
+//! The commit program on SQLite: the steps one after the other, between `BEGIN IMMEDIATE` and `COMMIT`.
+
+use std::sync::Arc;
+use std::sync::LazyLock;
+
+use async_trait::async_trait;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteConnection;
+use sqlx::sqlite::SqlitePool;
+use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
+
+use super::error;
+use super::reads::SqliteReads;
+use crate::backend::sql::answer;
+use crate::backend::sql::answer::Found;
+use crate::backend::sql::committer::Applied;
+use crate::backend::sql::committer::Engine;
+use crate::backend::sql::committer::Ran;
+use crate::backend::sql::dialect::Reads as _;
+use crate::backend::sql::judge::Facts;
+use crate::backend::sql::plan::Plan;
+use crate::backend::sql::program;
+use crate::backend::sql::program::Facts as About;
+use crate::backend::sql::program::LookUp;
+use crate::backend::sql::program::Phase;
+use crate::backend::sql::program::Spelling;
+use crate::backend::sql::program::Step;
+use crate::backend::sql::tables::Column;
+use crate::backend::sql::tables::Kind;
+use crate::error::Result;
+
+static STEPS: LazyLock<Vec<Step>> = LazyLock::new(|| program::steps(&SqliteSpelling));
+
+const NOW: &str = "SELECT $1 + CAST(unixepoch('now', 'subsec') * 1000000 AS INTEGER)";
+
+const COMMIT_ROW: &str = "INSERT INTO stockroom_commits (id, answer, at) VALUES ($1, $2, $3)";
+
+const OUTCOME: &str = "SELECT answer FROM stockroom_commits WHERE id = $1";
+
+/// Parameters of every step: `$1` the list, `$2` the clock, `$3` the commit id, `$4` the released holds.
+struct SqliteSpelling;
+
+impl Spelling for SqliteSpelling {
+    fn rows(&self, _: &str, columns: &[Column]) -> String {
+        let columns: Vec<String> = columns
+            .iter()
+            .enumerate()
+            .map(|(index, Column(name, kind))| match kind {
+                Kind::Expiry => {
+                    format!("CASE WHEN e.value ->> {index} < 0 THEN $2 - (e.value ->> {index}) ELSE e.value ->> {index} END AS {name}")
+                }
+                Kind::Id | Kind::Text | Kind::Int => format!("e.value ->> {index} AS {name}"),
+            })
+            .collect();
+        format!("(SELECT {} FROM json_each($1) AS e)", columns.join(", "))
+    }
+
+    fn now(&self) -> &'static str {
+        "$2"
+    }
+
+    fn commit(&self) -> &'static str {
+        "$3"
+    }
+
+    // The transaction holds the one write lock already.
+    fn look_up(&self, join: &LookUp<'_>) -> String {
+        let LookUp { table, key, select, only, alias, .. } = join;
+        let keys: Vec<String> = key.iter().map(|column| format!("t.{}", column.0)).collect();
+        let matches: Vec<String> = key.iter().map(|column| format!("{alias}.{0} = r.{0}", column.0)).collect();
+        format!(
+            "LEFT JOIN (SELECT {}, {select} FROM {table} AS t) AS {alias} ON {} AND {only}",
+            keys.join(", "),
+            matches.join(" AND ")
+        )
+    }
+
+    fn in_list(&self, column: &str) -> String {
+        format!("{column} IN (SELECT value FROM json_each($4))")
+    }
+
+    fn id_text(&self, column: &str) -> String {
+        column.to_owned()
+    }
+}
+
+/// Runs batches on the writing connection.
+#[derive(Debug)]
+pub(super) struct SqliteEngine {
+    pool: SqlitePool,
+    reads: Arc<SqliteReads>,
+}
+
+impl SqliteEngine {
+    pub(super) fn new(pool: SqlitePool, reads: Arc<SqliteReads>) -> Self {
+        Self { pool, reads }
+    }
+
+    async fn transaction(&self, commit: Uuid, plan: &mut Plan) -> Result<Ran, sqlx::Error> {
+        let mut connection = self.pool.acquire().await?;
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+        match steps(&mut connection, commit, self.reads.shift(), plan).await {
+            Ok(Ran::Applied(applied)) => {
+                // An error here leaves the outcome to the file: the commit row tells.
+                match sqlx::query("COMMIT").execute(&mut *connection).await {
+                    Ok(_) => Ok(Ran::Applied(applied)),
+                    Err(error) => {
+                        let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
+                        Ok(Ran::Unknown(error::map(error)))
+                    }
+                }
+            }
+            ended => {
+                // SQLite may have rolled back by itself; then this says so, and nothing is open either way.
+                let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
+                ended
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Engine for SqliteEngine {
+    async fn ready(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn run(&mut self, commit: Uuid, plan: &mut Plan) -> Ran {
+        match self.transaction(commit, plan).await {
+            Ok(ran) => ran,
+            Err(error) => Ran::Failed { again: error::is_busy(&error), error: error::map(error) },
+        }
+    }
+
+    async fn resolve(&mut self, commit: Uuid) -> Result<Option<Applied>> {
+        let row = sqlx::query(OUTCOME)
+            .bind(commit.hyphenated().to_string())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(error::map)?;
+        let text: Option<String> = row.and_then(|row| row.get(0));
+        text.map(|text| answer::applied(&text)).transpose()
+    }
+}
+
+/// What every step is given.
+struct Parameters {
+    now: i64,
+    commit: String,
+    released: String,
+}
+
+async fn steps(
+    connection: &mut SqliteConnection,
+    commit: Uuid,
+    shift: i64,
+    plan: &mut Plan,
+) -> Result<Ran, sqlx::Error> {
+    let now: i64 = sqlx::query(NOW).bind(shift).fetch_one(&mut *connection).await?.get(0);
+    let payload = std::mem::take(&mut plan.payload);
+    let released: Vec<String> = payload.released.iter().map(ToString::to_string).collect();
+    let parameters = Parameters {
+        now,
+        commit: commit.hyphenated().to_string(),
+        released: serde_json::to_string(&released).unwrap_or_else(|_| "[]".to_owned()),
+    };
+    let lists = payload.finish();
+    let mut facts = Facts { at: now, ..Facts::default() };
+    let mut holds = true;
+    let mut applied = Applied { at: now, versions: Vec::new() };
+    let mut looking = true;
+    for step in STEPS.iter() {
+        if looking && !matches!(step.phase, Phase::Look(_)) {
+            looking = false;
+            if !holds {
+                return Ok(Ran::Refused(facts));
+            }
+        }
+        let Some(list) = lists.get(&step.list) else { continue };
+        let rows = run(connection, step, list, &parameters).await?;
+        match step.phase {
+            Phase::Look(about) => {
+                for row in &rows {
+                    let (found, ok) = read_fact(row, about)?;
+                    holds &= ok;
+                    answer::add(&mut facts, about, found);
+                }
+            }
+            Phase::Write => {}
+            Phase::History => {
+                for row in &rows {
+                    let key: String = row.try_get(2)?;
+                    applied.versions.extend(answer::version(row.try_get(0)?, row.try_get(1)?, &key, row.try_get(3)?));
+                }
+            }
+        }
+    }
+    if plan.writes {
+        let answer = answer::text(&applied);
+        sqlx::query(COMMIT_ROW).bind(&parameters.commit).bind(answer).bind(now).execute(connection).await?;
+    }
+    Ok(Ran::Applied(applied))
+}
+
+async fn run(
+    connection: &mut SqliteConnection,
+    step: &'static Step,
+    list: &str,
+    parameters: &Parameters,
+) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    sqlx::query(step.sql.as_str())
+        .bind(list)
+        .bind(parameters.now)
+        .bind(&parameters.commit)
+        .bind(&parameters.released)
+        .fetch_all(connection)
+        .await
+}
+
+/// A row of a look: position, whether it is as needed, and the facts.
+fn read_fact(row: &SqliteRow, about: About) -> Result<(Found, bool), sqlx::Error> {
+    let n: i64 = row.try_get(0)?;
+    let ok: bool = row.try_get(1)?;
+    let n = usize::try_from(n).unwrap_or(usize::MAX);
+    let found = match about {
+        About::Claim => Found::Claim { n, owner: row.try_get(2)?, fingerprint: row.try_get(3)? },
+        _ => {
+            let numbers = (2..2 + about.width()).map(|column| row.try_get(column));
+            Found::Numbers { n, numbers: numbers.collect::<Result<_, _>>()? }
+        }
+    };
+    Ok((found, ok))
+}

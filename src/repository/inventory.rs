@@ -1,0 +1,334 @@
+//! Inventory: what there is, where it lies, and for whom it is kept.
+
+use std::time::Duration;
+
+use super::parsed;
+use super::version_of;
+use super::written;
+use crate::error::Error;
+use crate::error::Result;
+use crate::model::Aggregate;
+use crate::model::Expiry;
+use crate::model::Hold;
+use crate::model::HoldId;
+use crate::model::HoldLine;
+use crate::model::LedgerReport;
+use crate::model::Level;
+use crate::model::LocationId;
+use crate::model::Movement;
+use crate::model::Page;
+use crate::model::PageRequest;
+use crate::model::Quantity;
+use crate::model::Sku;
+use crate::model::Version;
+use crate::spi::store::Delta;
+use crate::spi::store::Put;
+use crate::spi::store::StockStep;
+use crate::transaction::Attempts;
+use crate::transaction::Context;
+use crate::transaction::stock;
+
+/// Most units that may be sold beyond what lies there.
+const MAX_BACKORDER: i64 = Quantity::MAX.get();
+
+/// Stock by SKU and location, with the ledger of its movements.
+///
+/// - A change is a step behind its own guard, decided by the store: what is taken was available then.
+/// - Each step appends its movement; [`verify_ledger`](Self::verify_ledger) compares every level with its movements.
+/// - Units are available when they lie there (or may be backordered) and neither belong to an order nor are held.
+///
+/// ```
+/// # #[cfg(feature = "sqlite")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> stockroom::Result<()> {
+/// use std::time::Duration;
+/// use stockroom::{ErrorKind, HoldLine, LocationId, Quantity, Sku, Stockroom};
+///
+/// let shop = Stockroom::open("sqlite::memory:").await?;
+/// let berlin = LocationId::new("berlin")?;
+/// shop.inventory().receive("MUG", &berlin, 10).await?;
+///
+/// let line = HoldLine { sku: Sku::new("MUG")?, location: berlin, quantity: Quantity::new(8)? };
+/// let hold = shop.inventory().hold(&[line.clone()], Duration::from_secs(600)).await?;
+/// let short = shop.inventory().hold(&[line], Duration::from_secs(600)).await.unwrap_err();
+/// assert!(short.is(ErrorKind::InsufficientStock));
+/// assert_eq!(short.shortages()[0].available, 2);
+///
+/// shop.inventory().release_hold(hold.id).await?;
+/// assert!(shop.inventory().verify_ledger().await?.is_consistent());
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "sqlite"))]
+/// # fn main() {}
+/// ```
+#[derive(Clone, Debug)]
+pub struct Inventory {
+    context: Context,
+}
+
+impl Inventory {
+    pub(crate) fn new(context: Context) -> Self {
+        Self { context }
+    }
+
+    /// Records that units arrived, and gives the level's new version.
+    ///
+    /// - The first receipt at a location creates the level.
+    /// - It has no idempotency key: after `OutcomeUnknown`, look at [`movements`](Self::movements) before repeating it.
+    ///
+    /// # Errors
+    /// - `InvalidInput`: field `sku` or `quantity`.
+    /// - `Timeout`, `Unavailable`, `OutcomeUnknown`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the units received or not.
+    pub async fn receive(
+        &self,
+        sku: impl TryInto<Sku, Error: Into<Error>> + Send,
+        location: &LocationId,
+        quantity: impl TryInto<Quantity, Error: Into<Error>> + Send,
+    ) -> Result<Version> {
+        let named = |error: Error| error.operation("inventory.receive");
+        let (sku, quantity): (Sku, Quantity) = (parsed(sku).map_err(named)?, parsed(quantity).map_err(named)?);
+        self.step(StockStep::receive(&sku, location, quantity)).await.map_err(named)
+    }
+
+    /// Records a delivery of many SKUs at one location, as a whole or not at all.
+    ///
+    /// # Errors
+    /// - `InvalidInput` without lines; `TooLarge` past the store's limit of one commit: nothing is split silently.
+    /// - `Timeout`, `Unavailable`, `OutcomeUnknown`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the whole delivery received or none of it.
+    pub async fn receive_many(&self, location: &LocationId, lines: &[(Sku, Quantity)]) -> Result<()> {
+        let receive = async {
+            if lines.is_empty() {
+                return Err(Error::invalid("lines", "must name what arrived"));
+            }
+            let mut set = self.context.write_set();
+            for (sku, quantity) in lines {
+                set.delta(Delta::Stock(StockStep::receive(sku, location, *quantity)));
+            }
+            self.context.commit(set, self.context.deadline()).await.map(drop)
+        };
+        receive.await.map_err(|error| error.operation("inventory.receive_many"))
+    }
+
+    /// Records that a count differs from the books by `difference`, and gives the level's new version.
+    ///
+    /// - What is available may become negative: what was promised stays promised.
+    /// - The note goes into the ledger; an empty one is none.
+    ///
+    /// # Errors
+    /// - `InvalidInput`: field `sku`; `quantity` for a difference of nothing, past a million, or below zero on hand; `note`
+    ///   past 200 characters.
+    /// - `Timeout`, `Unavailable`, `OutcomeUnknown`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the difference booked or not.
+    pub async fn adjust(
+        &self,
+        sku: impl TryInto<Sku, Error: Into<Error>> + Send,
+        location: &LocationId,
+        difference: i64,
+        note: &str,
+    ) -> Result<Version> {
+        let named = |error: Error| error.operation("inventory.adjust");
+        let sku = parsed(sku).map_err(named)?;
+        let step = stock::adjustment(&sku, location, difference, note).map_err(named)?;
+        self.step(step).await.map_err(named)
+    }
+
+    async fn step(&self, step: StockStep) -> Result<Version> {
+        let key = step.key();
+        let mut set = self.context.write_set();
+        set.delta(Delta::Stock(step));
+        let committed = self.context.commit(set, self.context.deadline()).await?;
+        version_of(&committed, Aggregate::Level, &key)
+    }
+
+    /// The level of a SKU at a location; `None` where it never was.
+    ///
+    /// # Errors
+    /// `InvalidInput` on `sku`; `Timeout`, `Unavailable`.
+    pub async fn level(
+        &self,
+        sku: impl TryInto<Sku, Error: Into<Error>> + Send,
+        location: &LocationId,
+    ) -> Result<Option<Level>> {
+        let levels = self.levels(sku).await.map_err(|error| error.operation("inventory.level"))?;
+        Ok(levels.into_iter().find(|level| level.location == *location))
+    }
+
+    /// The levels of a SKU, by location.
+    ///
+    /// - Holds that are over do not count, whether they were swept or not.
+    ///
+    /// # Errors
+    /// `InvalidInput` on `sku`; `Timeout`, `Unavailable`.
+    pub async fn levels(&self, sku: impl TryInto<Sku, Error: Into<Error>> + Send) -> Result<Vec<Level>> {
+        let named = |error: Error| error.operation("inventory.levels");
+        let sku = parsed(sku).map_err(named)?;
+        self.levels_many(&[sku]).await.map_err(named)
+    }
+
+    /// The levels of many SKUs, by SKU and location, in one round trip.
+    ///
+    /// # Errors
+    /// `Timeout`, `Unavailable`.
+    pub async fn levels_many(&self, skus: &[Sku]) -> Result<Vec<Level>> {
+        let found = self.context.inventory()?.levels(skus, self.context.deadline()).await;
+        found.map_err(|error| error.operation("inventory.levels_many"))
+    }
+
+    /// Keeps units for someone until `ttl` has passed by the store's clock.
+    ///
+    /// - All lines or none; lines of the same level are added up.
+    /// - It has no idempotency key: after `OutcomeUnknown` a hold may be there, and ends by itself.
+    ///
+    /// # Errors
+    /// - `InsufficientStock` with every short level.
+    /// - `InvalidInput` without lines, or on `ttl` of nothing or past 30 days.
+    /// - `Timeout`, `Unavailable`, `OutcomeUnknown`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves all lines held or none; a hold that nobody knows ends by itself.
+    pub async fn hold(&self, lines: &[HoldLine], ttl: Duration) -> Result<Hold> {
+        let hold = async {
+            let id = HoldId::new();
+            let mut set = self.context.write_set();
+            for step in stock::hold(lines, id, ttl)? {
+                set.delta(Delta::Stock(step));
+            }
+            let committed = self.context.commit(set, self.context.deadline()).await?;
+            let expires_at = Expiry::In(ttl).resolved(committed.at);
+            Ok(Hold { id, lines: stock::merged(lines)?, expires_at, alive: true })
+        };
+        hold.await.map_err(|error: Error| error.operation("inventory.hold"))
+    }
+
+    /// Ends a hold; what it still keeps is available again.
+    ///
+    /// - A hold that is absent was released, used up, or never was: there is nothing to do.
+    ///
+    /// # Errors
+    /// `Timeout`, `Unavailable`, `OutcomeUnknown`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the whole hold or nothing of it.
+    pub async fn release_hold(&self, id: HoldId) -> Result<()> {
+        let release = async {
+            let deadline = self.context.deadline();
+            let Some(hold) = self.context.inventory()?.hold(id, deadline).await? else {
+                return Ok(());
+            };
+            let mut set = self.context.write_set();
+            set.delta(stock::unhold(id, &hold.lines));
+            self.context.commit(set, deadline).await.map(drop)
+        };
+        release.await.map_err(|error| error.operation("inventory.release_hold"))
+    }
+
+    /// What a hold keeps, and whether it is alive by the store's clock; `None` once it was released or used up.
+    ///
+    /// # Errors
+    /// `Timeout`, `Unavailable`.
+    pub async fn hold_status(&self, id: HoldId) -> Result<Option<Hold>> {
+        let found = self.context.inventory()?.hold(id, self.context.deadline()).await;
+        found.map_err(|error| error.operation("inventory.hold_status"))
+    }
+
+    /// The movements of a level, latest first.
+    ///
+    /// # Errors
+    /// `InvalidInput`: field `sku`, or `after` for a damaged cursor; `Timeout`, `Unavailable`.
+    pub async fn movements(
+        &self,
+        sku: impl TryInto<Sku, Error: Into<Error>> + Send,
+        location: &LocationId,
+        page: PageRequest,
+    ) -> Result<Page<Movement>> {
+        let named = |error: Error| error.operation("inventory.movements");
+        let sku = parsed(sku).map_err(named)?;
+        let reader = self.context.inventory().map_err(named)?;
+        reader.movements(&sku, location, &page, self.context.deadline()).await.map_err(named)
+    }
+
+    /// Sets how many units may be sold beyond what lies at a location.
+    ///
+    /// - A level that is not there yet is created, for goods that are sold before they arrive.
+    /// - Lowering it takes nothing back: what was promised stays promised.
+    ///
+    /// # Errors
+    /// - `InvalidInput`: field `sku`, or `backorder_limit` unless it is 0 to 1,000,000.
+    /// - `Timeout`, `Unavailable`, `OutcomeUnknown`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the limit set or as it was.
+    pub async fn set_backorder_limit(
+        &self,
+        sku: impl TryInto<Sku, Error: Into<Error>> + Send,
+        location: &LocationId,
+        limit: i64,
+    ) -> Result<Level> {
+        let named = |error: Error| error.operation("inventory.set_backorder_limit");
+        let sku: Sku = parsed(sku).map_err(named)?;
+        if !(0..=MAX_BACKORDER).contains(&limit) {
+            let error = Error::invalid("backorder_limit", format!("must be 0 to {MAX_BACKORDER}"));
+            return Err(named(error));
+        }
+        self.put_backorder_limit(sku, location, limit).await.map_err(named)
+    }
+
+    async fn put_backorder_limit(&self, sku: Sku, location: &LocationId, backorder_limit: i64) -> Result<Level> {
+        let deadline = self.context.deadline();
+        let mut attempts = Attempts::few(deadline);
+        let skus = [sku];
+        loop {
+            let levels = self.context.inventory()?.levels(&skus, deadline).await?;
+            let old = levels.into_iter().find(|level| level.location == *location);
+            let updated_at = self.context.now();
+            let mut set = self.context.write_set();
+            let new = match old {
+                Some(old) => {
+                    let new = Level { backorder_limit, updated_at, ..old.clone() };
+                    set.put(Put::root(&old, new.clone()));
+                    new
+                }
+                None => {
+                    let new = Level { backorder_limit, updated_at, ..empty(&skus[0], location, updated_at) };
+                    set.put(Put::create(new.clone()));
+                    new
+                }
+            };
+            match self.context.commit(set, deadline).await {
+                Ok(committed) => return written(&committed, new),
+                Err(error) => attempts.after_conflict(error).await?,
+            }
+        }
+    }
+
+    /// Compares every level with the sum of its movements.
+    ///
+    /// # Errors
+    /// `Timeout`, `Unavailable`.
+    pub async fn verify_ledger(&self) -> Result<LedgerReport> {
+        let report = self.context.inventory()?.verify(self.context.deadline()).await;
+        report.map_err(|error| error.operation("inventory.verify_ledger"))
+    }
+}
+
+/// A level where nothing ever was.
+fn empty(sku: &Sku, location: &LocationId, updated_at: crate::model::Timestamp) -> Level {
+    Level {
+        sku: sku.clone(),
+        location: location.clone(),
+        version: Version::FIRST,
+        on_hand: 0,
+        allocated: 0,
+        held: 0,
+        backorder_limit: 0,
+        updated_at,
+    }
+}

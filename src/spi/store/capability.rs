@@ -1,0 +1,42 @@
+//! What a store can do, as plain facts: the builder refuses what they do not allow.
+
+use crate::model::Aggregate;
+
+/// The facts about a store.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Capability {
+    /// Name of the engine, as used in errors and metrics: `sqlite`, `postgresql`.
+    pub engine: &'static str,
+    /// Aggregates that it holds.
+    pub aggregates: &'static [Aggregate],
+    /// Largest write set.
+    pub limits: Limits,
+    /// Whether products can be listed by category, price and availability.
+    pub product_lists: bool,
+    /// Whether reads always see every commit that returned before them.
+    pub reads_own_writes: bool,
+}
+
+/// The largest write set that a store takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Operations: puts, deletes, deltas, claims and read checks together.
+    pub operations: usize,
+    /// Bytes of the set as sent.
+    pub bytes: usize,
+}
+
+impl Capability {
+    /// Facts of an engine that holds `aggregates` within `limits`, lists products and reads its own writes.
+    #[must_use]
+    pub const fn new(engine: &'static str, aggregates: &'static [Aggregate], limits: Limits) -> Self {
+        Self { engine, aggregates, limits, product_lists: true, reads_own_writes: true }
+    }
+
+    /// Whether the store holds this aggregate.
+    #[must_use]
+    pub fn holds(&self, aggregate: Aggregate) -> bool {
+        self.aggregates.contains(&aggregate)
+    }
+}

@@ -1,0 +1,30 @@
+//! Who is told about commits: the seam on which caches hang.
+
+use async_trait::async_trait;
+
+use super::Committed;
+use crate::error::Result;
+use crate::model::Aggregate;
+use crate::model::RowKey;
+
+/// Told before and after every commit of a shop, in the process that commits.
+///
+/// # Behaviour
+/// - `before` runs with the keys that the set will write, before the store is asked; an error from it fails the
+///   write, and nothing is written.
+/// - Exactly one of `after` and `aborted` follows each `before` that returned `Ok`, also when the caller is gone.
+/// - `aborted` is also called when the outcome is unknown: what was held back must then expire by itself.
+#[async_trait]
+pub trait CommitObserver: std::fmt::Debug + Send + Sync {
+    /// The set is about to be committed.
+    ///
+    /// # Errors
+    /// Any error fails the write with that error.
+    async fn before(&self, keys: &[(Aggregate, RowKey)]) -> Result<()>;
+
+    /// The set was committed.
+    async fn after(&self, committed: &Committed);
+
+    /// The set was refused, or its outcome is unknown.
+    async fn aborted(&self, keys: &[(Aggregate, RowKey)]);
+}

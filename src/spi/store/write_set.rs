@@ -1,0 +1,357 @@
+//! Everything that changes at once: the only thing a store is ever asked to commit.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+
+use super::Delta;
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::error::Result;
+use crate::model::Actor;
+use crate::model::Aggregate;
+use crate::model::AggregateRoot;
+use crate::model::ClaimKey;
+use crate::model::IdempotencyKey;
+use crate::model::Record;
+use crate::model::RowKey;
+use crate::model::Version;
+
+/// Writes that belong together, with the reads they rest on; applied as a whole or not at all.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct WriteSet {
+    /// Identity of the attempt.
+    pub id: Uuid,
+    /// Aggregates that are created or replaced.
+    pub puts: Vec<Put>,
+    /// Aggregates that are removed.
+    pub deletes: Vec<Delete>,
+    /// Commutative changes.
+    pub deltas: Vec<Delta>,
+    /// Unique keys beside those that the puts claim by themselves.
+    pub claims: Vec<Claim>,
+    /// Unique keys that are given up, with the owner that holds them.
+    pub releases: Vec<(ClaimKey, Uuid)>,
+    /// The key under which the set is applied at most once.
+    pub idempotency: Option<Idempotency>,
+    /// Reads that must still hold.
+    pub reads: Vec<ReadCheck>,
+    /// Who does it.
+    pub actor: Actor,
+    /// What happened, in the application's words.
+    pub events: Vec<Event>,
+    /// The store's epoch that the set was made in; 0 until a shop was restored for the first time.
+    pub epoch: i64,
+}
+
+/// An aggregate as it shall be.
+#[derive(Clone, Debug)]
+pub struct Put {
+    /// The new state; its own version is not looked at.
+    pub record: Record,
+    /// The version that it replaces; `None` creates.
+    pub expected: Option<Version>,
+    /// Whether lines and variants are written too.
+    pub parts: Parts,
+    /// Unique keys of the state that is replaced; what the new state no longer claims is released.
+    pub previous: Vec<ClaimKey>,
+    /// For carts: it must be open and unexpired by the store's clock.
+    pub live: bool,
+}
+
+/// How much of an aggregate a put writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parts {
+    /// The root and all of its parts.
+    Whole,
+    /// The root alone; the parts stay as they are.
+    Root,
+}
+
+/// An aggregate that shall be gone.
+#[derive(Clone, Debug)]
+pub struct Delete {
+    /// Its kind.
+    pub aggregate: Aggregate,
+    /// Its key.
+    pub key: RowKey,
+    /// The version that is removed.
+    pub expected: Version,
+    /// Unique keys that it holds.
+    pub previous: Vec<ClaimKey>,
+}
+
+/// A unique key and who shall hold it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The key.
+    pub key: ClaimKey,
+    /// Who holds it.
+    pub owner: Uuid,
+}
+
+/// The key under which a request is applied at most once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idempotency {
+    /// Operation and principal: the same key elsewhere is another key.
+    pub scope: String,
+    /// The caller's key.
+    pub key: IdempotencyKey,
+    /// Digest of the request: the same key with another digest is refused.
+    pub fingerprint: [u8; 32],
+    /// What a repetition is given.
+    pub owner: Uuid,
+}
+
+/// A read that must still hold when the set commits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadCheck {
+    /// Kind of what was read.
+    pub aggregate: Aggregate,
+    /// Key of what was read.
+    pub key: RowKey,
+    /// The version that was seen; `None` for an absent one.
+    pub version: Option<Version>,
+}
+
+/// Something that happened, named by the application; kept in the history of each aggregate of the set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Name, as in `order.placed`.
+    pub name: String,
+}
+
+impl Put {
+    /// Creates an aggregate that must not exist.
+    pub fn create(record: impl Into<Record>) -> Self {
+        Self { record: record.into(), expected: None, parts: Parts::Whole, previous: Vec::new(), live: false }
+    }
+
+    /// Replaces `old` and its parts.
+    pub fn update<T: AggregateRoot>(old: &T, new: impl Into<Record>) -> Self {
+        Self {
+            record: new.into(),
+            expected: Some(old.version()),
+            parts: Parts::Whole,
+            previous: old.claims(),
+            live: false,
+        }
+    }
+
+    /// Replaces the root of `old` and leaves its parts.
+    pub fn root<T: AggregateRoot>(old: &T, new: impl Into<Record>) -> Self {
+        Self { parts: Parts::Root, ..Self::update(old, new) }
+    }
+
+    /// Demands that the cart is open and unexpired by the store's clock.
+    #[must_use]
+    pub fn live(mut self) -> Self {
+        self.live = true;
+        self
+    }
+}
+
+impl Idempotency {
+    /// The space of unique keys in which the keys of `scope` live.
+    #[must_use]
+    pub fn space(scope: &str) -> String {
+        format!("key:{scope}")
+    }
+}
+
+impl Event {
+    /// An event of this name.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into() }
+    }
+}
+
+impl WriteSet {
+    /// An empty set by this actor.
+    #[must_use]
+    pub fn new(actor: Actor) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            puts: Vec::new(),
+            deletes: Vec::new(),
+            deltas: Vec::new(),
+            claims: Vec::new(),
+            releases: Vec::new(),
+            idempotency: None,
+            reads: Vec::new(),
+            actor,
+            events: Vec::new(),
+            epoch: 0,
+        }
+    }
+
+    /// Adds a put.
+    pub fn put(&mut self, put: Put) -> &mut Self {
+        self.puts.push(put);
+        self
+    }
+
+    /// Adds a delete.
+    pub fn delete(&mut self, delete: Delete) -> &mut Self {
+        self.deletes.push(delete);
+        self
+    }
+
+    /// Adds a delta.
+    pub fn delta(&mut self, delta: Delta) -> &mut Self {
+        self.deltas.push(delta);
+        self
+    }
+
+    /// Claims a unique key.
+    pub fn claim(&mut self, key: ClaimKey, owner: Uuid) -> &mut Self {
+        self.claims.push(Claim { key, owner });
+        self
+    }
+
+    /// Gives up a unique key.
+    pub fn release(&mut self, key: ClaimKey, owner: Uuid) -> &mut Self {
+        self.releases.push((key, owner));
+        self
+    }
+
+    /// Makes the set apply at most once.
+    pub fn idempotent(&mut self, idempotency: Idempotency) -> &mut Self {
+        self.idempotency = Some(idempotency);
+        self
+    }
+
+    /// Records a read that must still hold.
+    pub fn read(&mut self, read: ReadCheck) -> &mut Self {
+        self.reads.push(read);
+        self
+    }
+
+    /// Adds an event.
+    pub fn event(&mut self, name: impl Into<String>) -> &mut Self {
+        self.events.push(Event::new(name));
+        self
+    }
+
+    /// Whether nothing would be written.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.puts.is_empty()
+            && self.deletes.is_empty()
+            && self.deltas.is_empty()
+            && self.claims.is_empty()
+            && self.releases.is_empty()
+            && self.idempotency.is_none()
+    }
+
+    /// The aggregates that the set writes, sorted, each once.
+    #[must_use]
+    pub fn touched(&self) -> Vec<(Aggregate, RowKey)> {
+        let mut keys: BTreeSet<(Aggregate, RowKey)> =
+            self.puts.iter().map(|put| (put.record.aggregate(), put.record.key())).collect();
+        keys.extend(self.deletes.iter().map(|delete| (delete.aggregate, delete.key.clone())));
+        keys.extend(self.deltas.iter().flat_map(Delta::touched));
+        keys.into_iter().collect()
+    }
+
+    /// Every unique key that the set takes, with its owner: those of the puts and those claimed beside them.
+    #[must_use]
+    pub fn all_claims(&self) -> Vec<Claim> {
+        let derived = self.puts.iter().flat_map(|put| {
+            let owner = put.record.owner();
+            put.record.claims().into_iter().map(move |key| Claim { key, owner })
+        });
+        derived.chain(self.claims.iter().cloned()).collect()
+    }
+
+    /// Every unique key that the set gives up, with the owner that holds it.
+    #[must_use]
+    pub fn all_releases(&self) -> Vec<(ClaimKey, Uuid)> {
+        let mut releases = self.releases.clone();
+        for put in &self.puts {
+            let kept = put.record.claims();
+            let owner = put.record.owner();
+            releases.extend(put.previous.iter().filter(|key| !kept.contains(key)).map(|key| (key.clone(), owner)));
+        }
+        for delete in &self.deletes {
+            if let RowKey::Id(owner) = delete.key {
+                releases.extend(delete.previous.iter().map(|key| (key.clone(), owner)));
+            }
+        }
+        releases
+    }
+
+    /// Operations in the set, as the limits of a store count them.
+    #[must_use]
+    pub fn operations(&self) -> usize {
+        self.puts.len()
+            + self.deletes.len()
+            + self.deltas.len()
+            + self.all_claims().len()
+            + self.reads.len()
+            + usize::from(self.idempotency.is_some())
+    }
+
+    /// Checks that the set is well formed and brings it into its canonical order.
+    ///
+    /// - A row has one put or many deltas, never both.
+    /// - Read checks of rows that are put are dropped: their expected version says the same.
+    ///
+    /// # Errors
+    /// - `InvalidInput` when one row is put twice, put and changed by a delta, read at two versions, or one key is
+    ///   claimed for two owners.
+    pub fn plan(mut self) -> Result<Self> {
+        let mut written = BTreeSet::new();
+        let keys = self.puts.iter().map(|put| (put.record.aggregate(), put.record.key()));
+        for (aggregate, key) in keys.chain(self.deletes.iter().map(|gone| (gone.aggregate, gone.key.clone()))) {
+            let text = format!("{} {key}", aggregate.as_str());
+            if !written.insert((aggregate, key)) {
+                return Err(Error::invalid("write set", "one aggregate is written twice").concerning(text));
+            }
+        }
+        for touched in self.deltas.iter().flat_map(Delta::touched) {
+            if written.contains(&touched) {
+                let text = format!("{} {}", touched.0.as_str(), touched.1);
+                return Err(Error::invalid("write set", "one aggregate has a put and a delta").concerning(text));
+            }
+        }
+        self.plan_claims()?;
+        self.plan_reads(&written)?;
+        Ok(self)
+    }
+
+    fn plan_claims(&self) -> Result<()> {
+        let mut owners: BTreeMap<(&'static str, String), Uuid> = BTreeMap::new();
+        for claim in self.all_claims() {
+            let place = (claim.key.space, claim.key.key);
+            let owner = *owners.entry(place.clone()).or_insert(claim.owner);
+            if owner != claim.owner {
+                return Err(Error::new(ErrorKind::AlreadyExists, "two aggregates of one write claim the same key")
+                    .concerning(format!("{} {}", place.0, place.1))
+                    .existing(owner));
+            }
+        }
+        Ok(())
+    }
+
+    fn plan_reads(&mut self, written: &BTreeSet<(Aggregate, RowKey)>) -> Result<()> {
+        let mut seen: BTreeMap<(Aggregate, RowKey), Option<Version>> = BTreeMap::new();
+        for read in std::mem::take(&mut self.reads) {
+            let place = (read.aggregate, read.key.clone());
+            if written.contains(&place) {
+                continue;
+            }
+            if let Some(version) = seen.insert(place, read.version) {
+                if version != read.version {
+                    let entity = format!("{} {}", read.aggregate.as_str(), read.key);
+                    return Err(Error::conflict(entity, read.version.map(Version::get)));
+                }
+                continue;
+            }
+            self.reads.push(read);
+        }
+        Ok(())
+    }
+}

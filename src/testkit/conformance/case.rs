@@ -1,0 +1,132 @@
+//! A case: a name, the bullet that it proves, what it needs, and the check itself.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use super::CaseResult;
+use super::Harness;
+use crate::model::Aggregate;
+use crate::spi::store::Capability;
+use crate::spi::store::Readers;
+
+/// A running case.
+pub(super) type Running<'a> = Pin<Box<dyn Future<Output = CaseResult> + Send + 'a>>;
+
+/// What a case asks of a store beside the contract that every store keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Need {
+    /// It holds this aggregate.
+    Holds(Aggregate),
+    /// It lists products by category, price and availability.
+    ProductLists,
+    /// It tells who holds a unique key.
+    Claims,
+    /// It keeps the history of aggregates.
+    History,
+}
+
+impl Need {
+    /// Why a store with these facts cannot run the case; `None` when it can.
+    #[must_use]
+    pub fn unmet(self, capability: &Capability, readers: &Readers) -> Option<String> {
+        match self {
+            Self::Holds(aggregate) if !capability.holds(aggregate) => {
+                Some(format!("holds no {}", aggregate.as_str()))
+            }
+            Self::ProductLists if !capability.product_lists => Some("lists no products".to_owned()),
+            Self::Claims if readers.claim.is_none() => Some("does not read unique keys".to_owned()),
+            Self::History if readers.history.is_none() => Some("keeps no history".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// One case of the suite.
+#[derive(Clone, Copy)]
+pub struct Case {
+    pub(super) bullet: &'static str,
+    pub(super) variant: &'static str,
+    pub(super) needs: &'static [Need],
+    pub(super) run: for<'a> fn(&'a Harness) -> Running<'a>,
+}
+
+impl Case {
+    /// Name: the bullet, with a suffix where a bullet has several cases.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.variant {
+            "" => self.bullet.to_owned(),
+            variant => format!("{}/{variant}", self.bullet),
+        }
+    }
+
+    /// The behaviour bullet of the SPI that the case proves.
+    #[must_use]
+    pub const fn bullet(&self) -> &'static str {
+        self.bullet
+    }
+
+    /// What the case asks of a store.
+    #[must_use]
+    pub const fn needs(&self) -> &'static [Need] {
+        self.needs
+    }
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Case")
+            .field("name", &self.name())
+            .field("needs", &self.needs)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The cases of a file: `"bullet" / "variant": function, needs [Aggregate, …] + Fact …;`.
+macro_rules! cases {
+    ($($bullet:literal $(/ $variant:literal)?: $run:ident, [$($aggregate:ident),*] $(+ $fact:ident)*;)*) => {
+        pub(super) const CASES: &[$crate::testkit::conformance::Case] = &[$(
+            $crate::testkit::conformance::Case {
+                bullet: $bullet,
+                variant: concat!($($variant)?),
+                needs: &[
+                    $($crate::testkit::conformance::Need::Holds($crate::model::Aggregate::$aggregate),)*
+                    $($crate::testkit::conformance::Need::$fact,)*
+                ],
+                run: |harness| Box::pin($run(harness)),
+            },
+        )*];
+    };
+}
+
+/// Cases that run once for each aggregate that is put as a whole: `"bullet": function + Fact …;`.
+macro_rules! cases_for_each {
+    ($($bullet:literal: $run:ident $(+ $fact:ident)*;)*) => {
+        pub(super) const CASES: &[$crate::testkit::conformance::Case] = &[$(
+            $crate::testkit::conformance::case::one!($bullet, "product", Product, $run $(, $fact)*),
+            $crate::testkit::conformance::case::one!($bullet, "cart", Cart, $run $(, $fact)*),
+            $crate::testkit::conformance::case::one!($bullet, "order", Order, $run $(, $fact)*),
+            $crate::testkit::conformance::case::one!($bullet, "payment", Payment, $run $(, $fact)*),
+        )*];
+    };
+}
+
+macro_rules! one {
+    ($bullet:literal, $variant:literal, $aggregate:ident, $run:ident $(, $fact:ident)*) => {
+        $crate::testkit::conformance::Case {
+            bullet: $bullet,
+            variant: $variant,
+            needs: &[
+                $crate::testkit::conformance::Need::Holds($crate::model::Aggregate::$aggregate),
+                $($crate::testkit::conformance::Need::$fact,)*
+            ],
+            run: |harness| Box::pin($run(harness, $crate::model::Aggregate::$aggregate)),
+        }
+    };
+}
+
+pub(super) use cases;
+pub(super) use cases_for_each;
+pub(super) use one;

@@ -1,0 +1,103 @@
+//! How a case says that it failed: as a value, in one line.
+
+use std::fmt;
+use std::fmt::Debug;
+
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::error::Result;
+
+/// Why a case failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure(String);
+
+/// What a case, or a step of one, gives.
+pub type CaseResult<T = ()> = core::result::Result<T, Failure>;
+
+impl Failure {
+    /// A failure with this reason.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let mut reason = format!("unexpected {:?}: {error}", error.kind());
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            reason.push_str(&format!(": {cause}"));
+            source = cause.source();
+        }
+        Self(reason)
+    }
+}
+
+/// Fails the case unless the condition holds.
+macro_rules! ensure {
+    ($holds:expr, $($reason:tt)+) => {
+        if !$holds {
+            return Err($crate::testkit::conformance::Failure::new(format!($($reason)+)));
+        }
+    };
+}
+
+/// Fails the case unless both sides are equal; tells both.
+macro_rules! same {
+    ($got:expr, $expected:expr, $what:expr) => {
+        $crate::testkit::conformance::check::equal(&$got, &$expected, &$what)?
+    };
+}
+
+pub(super) use ensure;
+pub(super) use same;
+
+/// Fails unless both are equal.
+pub(super) fn equal<T, U>(got: &T, expected: &U, what: &impl fmt::Display) -> CaseResult
+where
+    T: PartialEq<U> + Debug,
+    U: Debug,
+{
+    if got == expected {
+        Ok(())
+    } else {
+        Err(Failure(format!("{what}: expected {expected:?}, got {got:?}")))
+    }
+}
+
+/// The error of an answer that must be refused with this kind.
+pub(super) fn refused<T: Debug>(answer: Result<T>, kind: ErrorKind) -> CaseResult<Error> {
+    match answer {
+        Err(error) if error.is(kind) => Ok(error),
+        Err(error) => Err(Failure(format!(
+            "expected {kind:?}, got {:?}: {error}",
+            error.kind()
+        ))),
+        Ok(value) => Err(Failure(format!("expected {kind:?}, was accepted: {value:?}"))),
+    }
+}
+
+/// A `Conflict` that tells this version.
+pub(super) fn conflict<T: Debug>(answer: Result<T>, found: u64) -> CaseResult {
+    let error = refused(answer, ErrorKind::Conflict)?;
+    equal(&error.found_version(), &Some(found), &"the version found")
+}
+
+/// What must be there.
+pub(super) fn present<T>(value: Option<T>, what: &str) -> CaseResult<T> {
+    value.ok_or_else(|| Failure(format!("{what} is absent")))
+}
+
+/// What must not be there.
+pub(super) fn absent<T: Debug>(value: &Option<T>, what: &str) -> CaseResult {
+    match value {
+        None => Ok(()),
+        Some(value) => Err(Failure(format!("{what} is there: {value:?}"))),
+    }
+}

@@ -1,0 +1,166 @@
+//! Limits, deadlines, the epoch and the end of a store.
+
+use std::time::Duration;
+
+use super::CaseResult;
+use super::Harness;
+use super::case::cases;
+use super::check::ensure;
+use super::check::refused;
+use super::check::same;
+use super::harness::set;
+use crate::error::ErrorKind;
+use crate::model::Aggregate;
+use crate::model::ClaimKey;
+use crate::model::PageRequest;
+use crate::model::Record;
+use crate::resilience::Deadline;
+use crate::spi::store::Put;
+use crate::spi::store::WriteSet;
+use crate::testkit::fixtures;
+use crate::testkit::fixtures::record;
+
+cases! {
+    "commit.too_large": too_large, [Product];
+    "commit.too_large" / "bytes": too_many_bytes, [Product];
+    "commit.deadline": deadline, [Product];
+    "commit.epoch": epoch, [Product];
+    "commit.audit" / "clock": audit_clock, [Product] + History;
+    "close.refuses": close, [Product];
+    "close.refuses" / "finishes": close_finishes, [Product];
+}
+
+fn creating(record: &Record) -> WriteSet {
+    let mut set = set();
+    set.put(Put::create(record.clone()));
+    set
+}
+
+async fn too_large(h: &Harness) -> CaseResult {
+    let limit = h.store().capability().limits.operations;
+    let new = record(Aggregate::Product, 1)?;
+    let mut large = creating(&new);
+    let own = large.operations();
+    for number in own..=limit {
+        let key = ClaimKey {
+            space: ClaimKey::PAYMENT_EVENT,
+            key: format!("acme:{number}"),
+        };
+        large.claim(key, fixtures::uuid(9, 1));
+    }
+    same!(large.operations(), limit + 1, "the operations of the set");
+    refused(h.commit(large).await, ErrorKind::TooLarge)?;
+    h.ensure_absent(std::slice::from_ref(&new)).await?;
+    // Nothing of it claims a key either.
+    let mut one = creating(&new);
+    one.claim(
+        ClaimKey {
+            space: ClaimKey::PAYMENT_EVENT,
+            key: format!("acme:{limit}"),
+        },
+        fixtures::uuid(9, 2),
+    );
+    h.commit(one).await?;
+    h.ensure_stored(&new, 1).await
+}
+
+/// Longest description of the model.
+const DESCRIPTION: usize = 20_000;
+
+async fn too_many_bytes(h: &Harness) -> CaseResult {
+    let limit = h.store().capability().limits.bytes;
+    let mut large = set();
+    for seed in 0..=u64::try_from(limit / DESCRIPTION).unwrap_or_default() {
+        let mut product = fixtures::bare_product(seed)?;
+        product.description = "x".repeat(DESCRIPTION);
+        large.put(Put::create(product));
+    }
+    refused(h.commit(large).await, ErrorKind::TooLarge)?;
+    h.ensure_absent(&[fixtures::bare_product(0)?.into()]).await
+}
+
+async fn deadline(h: &Harness) -> CaseResult {
+    let new = record(Aggregate::Product, 1)?;
+    let answer = h
+        .store()
+        .commit(creating(&new), Deadline::within(Duration::ZERO))
+        .await;
+    refused(answer, ErrorKind::Timeout)?;
+    h.ensure_absent(std::slice::from_ref(&new)).await?;
+    h.create(new.clone()).await?;
+    h.ensure_stored(&new, 1).await
+}
+
+async fn epoch(h: &Harness) -> CaseResult {
+    let new = record(Aggregate::Product, 1)?;
+    for epoch in [1, -1] {
+        let foreign = WriteSet {
+            epoch,
+            ..creating(&new)
+        };
+        refused(h.commit(foreign).await, ErrorKind::Conflict)?;
+        h.ensure_absent(std::slice::from_ref(&new)).await?;
+    }
+    h.create(new.clone()).await?;
+    h.ensure_stored(&new, 1).await
+}
+
+/// The change record bears the time of the commit, by the store's clock.
+async fn audit_clock(h: &Harness) -> CaseResult {
+    let first = h.create(record(Aggregate::Product, 1)?).await?;
+    h.shift(Duration::from_secs(86_400));
+    let second = h.create(record(Aggregate::Product, 2)?).await?;
+    ensure!(
+        second.at - first.at >= Duration::from_secs(86_400),
+        "the clock went from {} to {}",
+        first.at,
+        second.at
+    );
+    let history = h.store().readers().history()?;
+    for (seed, committed) in [(1, first), (2, second)] {
+        let key = record(Aggregate::Product, seed)?.key();
+        let page = history
+            .list(Aggregate::Product, &key, &PageRequest::default(), h.deadline())
+            .await?;
+        let times: Vec<_> = page.items.iter().map(|change| change.at).collect();
+        same!(times, vec![committed.at], "the time of the change");
+    }
+    Ok(())
+}
+
+async fn close(h: &Harness) -> CaseResult {
+    h.create(record(Aggregate::Product, 1)?).await?;
+    h.store().ping(h.deadline()).await?;
+    h.store().close().await;
+    refused(
+        h.create(record(Aggregate::Product, 2)?).await,
+        ErrorKind::Unavailable,
+    )?;
+    h.store().close().await;
+    refused(
+        h.commit(creating(&record(Aggregate::Product, 2)?)).await,
+        ErrorKind::Unavailable,
+    )?;
+    refused(h.store().ping(h.deadline()).await, ErrorKind::Unavailable)?;
+    Ok(())
+}
+
+/// Commits that compete with the end are refused or done; none hangs.
+async fn close_finishes(h: &Harness) -> CaseResult {
+    let deadline = h.deadline();
+    let mut commits = Vec::new();
+    for seed in 1..=8 {
+        let (store, set) = (
+            std::sync::Arc::clone(h.store()),
+            creating(&record(Aggregate::Product, seed)?),
+        );
+        commits.push(async move { store.commit(set, deadline).await });
+    }
+    let (answers, ()) = tokio::join!(super::harness::at_once(commits), h.store().close());
+    super::harness::accepted(&answers?, ErrorKind::Unavailable)?;
+    refused(
+        h.create(record(Aggregate::Product, 9)?).await,
+        ErrorKind::Unavailable,
+    )?;
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! One suite that every store passes: each case proves a behaviour bullet of the SPI.
+//!
+//! A bullet such as `commit.atomic` has a case of that name; more cases of one bullet carry a suffix, as in
+//! `commit.atomic/stock`. [`manifest`] lists them all. A case that needs an aggregate or a query that the
+//! [`Capability`] of the store leaves out is excluded and says why; a store for carts runs what concerns carts.
+//!
+//! ```no_run
+//! # #[cfg(feature = "sqlite")]
+//! # mod example {
+//! use std::sync::Arc;
+//!
+//! use async_trait::async_trait;
+//! use stockroom::Result;
+//! use stockroom::backend::{Migrate, SqliteOptions, SqliteStore};
+//! use stockroom::testkit::conformance::{self, Harness, Options, Setup};
+//!
+//! struct InMemory;
+//!
+//! #[async_trait]
+//! impl Setup for InMemory {
+//!     async fn fresh(&self) -> Result<Harness> {
+//!         let options = SqliteOptions::new("sqlite::memory:").migrate(Migrate::Apply);
+//!         let store = Arc::new(SqliteStore::open(options).await?);
+//!         let clock = Arc::clone(&store);
+//!         Ok(Harness::new(store, move |by| clock.shift_clock(by)))
+//!     }
+//! }
+//!
+//! #[tokio::test]
+//! async fn my_store_conforms() {
+//!     let report = conformance::run(&InMemory, &Options::new()).await;
+//!     println!("{report}");
+//!     assert!(report.is_green());
+//! }
+//! # }
+//! ```
+
+mod atomic;
+mod carts;
+mod case;
+mod check;
+mod claims;
+mod deltas;
+mod harness;
+mod holds;
+mod inventory;
+mod keys;
+mod lifecycle;
+mod lists;
+mod orders;
+mod payments;
+mod products;
+mod reads;
+mod report;
+mod roots;
+mod run;
+mod stock;
+
+pub use case::Case;
+pub use case::Need;
+pub use check::CaseResult;
+pub use check::Failure;
+pub use harness::Harness;
+pub use harness::Setup;
+pub use report::Outcome;
+pub use report::Report;
+pub use report::Verdict;
+pub use run::Options;
+pub use run::run;
+
+/// Every case of the suite with the bullet that it proves, in the order in which they run.
+#[must_use]
+pub fn manifest() -> Vec<&'static Case> {
+    let groups: [&'static [Case]; 14] = [
+        roots::CASES,
+        reads::CASES,
+        atomic::CASES,
+        claims::CASES,
+        keys::CASES,
+        stock::CASES,
+        holds::CASES,
+        inventory::CASES,
+        deltas::CASES,
+        carts::CASES,
+        products::CASES,
+        lists::CASES,
+        orders::CASES,
+        payments::CASES,
+    ];
+    groups.into_iter().chain([lifecycle::CASES]).flatten().collect()
+}

@@ -1,0 +1,115 @@
+//! Planted faults: a store in front of a right one that is wrong in one chosen way.
+//!
+//! A suite that passes a wrong store proves nothing. Each [`Fault`] tells which behaviour bullets it breaks; the
+//! cases of those bullets must fail on a [`Faulty`] store. Use it to prove cases of your own in the same way.
+
+mod catalogue;
+mod fault;
+mod ledger;
+mod money;
+mod reads;
+mod sets;
+mod writes;
+
+pub use fault::Fault;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use async_trait::async_trait;
+
+use super::conformance::Harness;
+use super::conformance::Setup;
+use crate::error::Result;
+use crate::resilience::Deadline;
+use crate::spi::store::Capability;
+use crate::spi::store::Committed;
+use crate::spi::store::Readers;
+use crate::spi::store::Store;
+use crate::spi::store::WriteSet;
+
+/// A store that is wrong in one way, in front of one that is right.
+#[derive(Debug)]
+pub struct Faulty {
+    inner: Arc<dyn Store>,
+    readers: Readers,
+    fault: Fault,
+    /// Commits that went through: what interleaves waits for others by it.
+    commits: AtomicU64,
+    /// Line deltas seen.
+    adds: AtomicU64,
+}
+
+impl Faulty {
+    /// Plants the fault in front of this store.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Store>, fault: Fault) -> Self {
+        let readers = reads::wrap(inner.readers(), fault);
+        Self {
+            inner,
+            readers,
+            fault,
+            commits: AtomicU64::new(0),
+            adds: AtomicU64::new(0),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Faulty {
+    fn capability(&self) -> &Capability {
+        self.inner.capability()
+    }
+
+    fn readers(&self) -> &Readers {
+        &self.readers
+    }
+
+    async fn commit(&self, set: WriteSet, deadline: Deadline) -> Result<Committed> {
+        self.commit_wrongly(set, deadline).await
+    }
+
+    async fn ping(&self, deadline: Deadline) -> Result<()> {
+        self.inner.ping(deadline).await
+    }
+
+    async fn close(&self) {
+        if self.fault != Fault::ServesAfterClose {
+            self.inner.close().await;
+        }
+    }
+}
+
+/// Gives the stores of another setup with a fault in front.
+pub struct FaultySetup<S> {
+    inner: S,
+    fault: Fault,
+}
+
+impl<S> FaultySetup<S> {
+    /// Plants the fault in front of every store of this setup.
+    pub const fn new(inner: S, fault: Fault) -> Self {
+        Self { inner, fault }
+    }
+}
+
+impl<S> fmt::Debug for FaultySetup<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FaultySetup")
+            .field("fault", &self.fault)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl<S: Setup> Setup for FaultySetup<S> {
+    async fn fresh(&self) -> Result<Harness> {
+        let fault = self.fault;
+        Ok(self
+            .inner
+            .fresh()
+            .await?
+            .wrapped(move |store| Arc::new(Faulty::new(store, fault))))
+    }
+}

@@ -1,0 +1,8 @@
+//! What a team needs to prove a store of its own: the conformance suite, planted faults that prove the suite, and
+//! small aggregates to test with.
+
+pub mod conformance;
+pub mod engines;
+pub mod faulty;
+pub mod fixtures;
+pub mod proxy;

@@ -1,0 +1,121 @@
+//! The one write path: observers are told before, the store commits, observers are told the outcome.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::error::Result;
+use crate::model::Aggregate;
+use crate::model::RowKey;
+use crate::resilience::Deadline;
+use crate::spi::store::CommitObserver;
+use crate::spi::store::Committed;
+use crate::spi::store::Store;
+use crate::spi::store::WriteSet;
+
+/// Hands write sets to stores and tells the observers.
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    observers: Arc<[Arc<dyn CommitObserver>]>,
+    tasks: Tasks,
+}
+
+impl Pipeline {
+    pub(super) fn new(observers: Vec<Arc<dyn CommitObserver>>) -> Self {
+        Self { observers: observers.into(), tasks: Tasks::default() }
+    }
+
+    /// Commits a planned set.
+    ///
+    /// - Without observers the store is asked at once: it owns what it took, so a dropped caller cuts nothing.
+    /// - With observers a task owns the whole way: a caller that is dropped after `before` would otherwise leave an
+    ///   observer without the outcome.
+    pub(super) async fn commit(&self, store: &Arc<dyn Store>, set: WriteSet, deadline: Deadline) -> Result<Committed> {
+        if self.observers.is_empty() || set.is_read_only() {
+            return store.commit(set, deadline).await;
+        }
+        let (answer, answered) = oneshot::channel();
+        let (observers, store) = (Arc::clone(&self.observers), Arc::clone(store));
+        self.tasks.spawn(async move {
+            let outcome = observed(&observers, &*store, set, deadline).await;
+            // Nobody listens when the caller was dropped; the write and its observers are done all the same.
+            drop(answer.send(outcome));
+        })?;
+        answered.await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::OutcomeUnknown, "an observer of the commit failed before its outcome was told"))
+        })
+    }
+
+    /// Waits for the writes that are under way; later ones are refused.
+    pub(super) async fn close(&self) {
+        self.tasks.close().await;
+    }
+}
+
+async fn observed(
+    observers: &[Arc<dyn CommitObserver>],
+    store: &dyn Store,
+    set: WriteSet,
+    deadline: Deadline,
+) -> Result<Committed> {
+    let keys = set.touched();
+    for (told, observer) in observers.iter().enumerate() {
+        let ready = deadline.bound(observer.before(&keys)).await;
+        let ready = ready.unwrap_or_else(|| Err(Error::new(ErrorKind::Timeout, "an observer was not ready in time")));
+        if let Err(error) = ready {
+            abort(&observers[..told], &keys).await;
+            return Err(error);
+        }
+    }
+    let outcome = store.commit(set, deadline).await;
+    match &outcome {
+        Ok(committed) if committed.replay.is_none() => {
+            for observer in observers {
+                observer.after(committed).await;
+            }
+        }
+        // A repetition wrote nothing: what the observers prepared for these keys did not happen.
+        Ok(_) | Err(_) => abort(observers, &keys).await,
+    }
+    outcome
+}
+
+async fn abort(observers: &[Arc<dyn CommitObserver>], keys: &[(Aggregate, RowKey)]) {
+    for observer in observers {
+        observer.aborted(keys).await;
+    }
+}
+
+/// The tasks under way; `None` once closed.
+#[derive(Debug)]
+struct Tasks(Mutex<Option<JoinSet<()>>>);
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self(Mutex::new(Some(JoinSet::new())))
+    }
+}
+
+impl Tasks {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(tasks) = tasks.as_mut() else {
+            return Err(Error::new(ErrorKind::Unavailable, "the shop is closed"));
+        };
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+        Ok(())
+    }
+
+    async fn close(&self) {
+        let tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut tasks) = tasks {
+            while tasks.join_next().await.is_some() {}
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The conformance suite on every engine, and the planted faults that prove the suite.
+
+mod faults;
+mod setups;
+
+use std::collections::BTreeSet;
+
+use setups::InMemory;
+use setups::OnDisk;
+use setups::OnPostgres;
+use stockroom::testkit::conformance;
+use stockroom::testkit::conformance::Options;
+use stockroom::testkit::conformance::Report;
+use stockroom::testkit::conformance::Setup;
+
+/// Where the bullets stand.
+const SPI: [&str; 3] = [
+    include_str!("../../src/spi/store/mod.rs"),
+    include_str!("../../src/spi/store/readers.rs"),
+    include_str!("../../src/spi/store/observer.rs"),
+];
+
+/// Every ``- `word.word`:`` of the SPI.
+fn bullets() -> BTreeSet<&'static str> {
+    let lines = SPI.iter().flat_map(|source| source.lines());
+    let names = lines.filter_map(|line| line.trim().strip_prefix("/// - `")?.split_once("`:"));
+    names.map(|(name, _)| name).filter(|name| name.contains('.')).collect()
+}
+
+#[test]
+fn every_bullet_has_a_case_and_every_case_a_bullet() {
+    let proven: BTreeSet<_> = conformance::manifest().iter().map(|case| case.bullet()).collect();
+    assert_eq!(proven, bullets());
+}
+
+#[test]
+fn every_bullet_has_a_case_of_its_name_or_one_for_each_aggregate() {
+    let names: BTreeSet<_> = conformance::manifest().iter().map(|case| case.name()).collect();
+    assert_eq!(names.len(), conformance::manifest().len(), "two cases have one name");
+    for bullet in bullets() {
+        let each = ["product", "cart", "order", "payment"].map(|kind| format!("{bullet}/{kind}"));
+        assert!(names.contains(bullet) || each.iter().all(|name| names.contains(name)), "{bullet}");
+    }
+    assert!(names.len() >= 80, "{} cases", names.len());
+}
+
+/// Runs the whole suite, tells of each case, and demands that each passes.
+async fn conforms(name: &str, setup: &dyn Setup) {
+    let report = conformance::run(setup, &Options::new().progress(|outcome| println!("{outcome}"))).await;
+    println!("\n{name}\n{report}\n");
+    assert_eq!(failures(&report), Vec::<String>::new(), "{name}");
+    let passed: Vec<_> = report.passed().map(|outcome| outcome.case.name()).collect();
+    let listed: Vec<_> = conformance::manifest().iter().map(|case| case.name()).collect();
+    assert_eq!(passed, listed, "{name}");
+}
+
+fn failures(report: &Report) -> Vec<String> {
+    report.failed().chain(report.excluded()).map(ToString::to_string).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sqlite_in_memory_conforms() {
+    conforms("SQLite in memory", &InMemory).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sqlite_on_disk_conforms() {
+    conforms("SQLite on disk", &OnDisk::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn postgres_conforms() {
+    if let Some(setup) = OnPostgres::start().await {
+        conforms("PostgreSQL", &setup).await;
+    }
+}

@@ -1,0 +1,95 @@
+//! Fresh stores of each engine.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use stockroom::Result;
+use stockroom::backend::PostgresOptions;
+use stockroom::backend::PostgresStore;
+use stockroom::backend::SqliteOptions;
+use stockroom::backend::SqliteStore;
+use stockroom::testkit::conformance::Harness;
+use stockroom::testkit::conformance::Setup;
+use stockroom::testkit::engines;
+use uuid::Uuid;
+
+/// SQLite in memory.
+pub(super) struct InMemory;
+
+#[async_trait]
+impl Setup for InMemory {
+    async fn fresh(&self) -> Result<Harness> {
+        sqlite("sqlite::memory:".to_owned()).await
+    }
+}
+
+async fn sqlite(url: String) -> Result<Harness> {
+    let store = Arc::new(SqliteStore::open(SqliteOptions::new(url)).await?);
+    let clock = Arc::clone(&store);
+    Ok(Harness::new(store, move |by| clock.shift_clock(by)))
+}
+
+/// SQLite in files of a temporary folder, which goes with it.
+pub(super) struct OnDisk(PathBuf);
+
+impl OnDisk {
+    pub(super) fn new() -> Self {
+        let folder = std::env::temp_dir().join(format!("stockroom-conformance-{}", Uuid::now_v7()));
+        std::fs::create_dir(&folder).unwrap();
+        Self(folder)
+    }
+
+    /// The URL of a file that is not there yet.
+    pub(super) fn url(&self) -> String {
+        format!("sqlite://{}/{}.db", self.0.display(), Uuid::now_v7())
+    }
+}
+
+impl Drop for OnDisk {
+    fn drop(&mut self) {
+        // What cannot be removed is left to the system's temporary folder.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[async_trait]
+impl Setup for OnDisk {
+    async fn fresh(&self) -> Result<Harness> {
+        sqlite(self.url()).await
+    }
+}
+
+/// Schemas of one PostgreSQL server.
+pub(super) struct OnPostgres(String);
+
+impl OnPostgres {
+    /// The server that the tests of this process share; `None` when there is none and that is allowed.
+    pub(super) async fn start() -> Option<Self> {
+        let server = engines::require(engines::Postgres::shared().await).unwrap()?;
+        Some(Self(server.url().to_owned()))
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.0
+    }
+
+    /// A store in this schema.
+    pub(super) async fn open(&self, schema: &str) -> Result<Harness> {
+        let store = Arc::new(PostgresStore::connect(PostgresOptions::new(&self.0).schema(schema)).await?);
+        let clock = Arc::clone(&store);
+        Ok(Harness::new(store, move |by| clock.shift_clock(by)))
+    }
+}
+
+#[async_trait]
+impl Setup for OnPostgres {
+    async fn fresh(&self) -> Result<Harness> {
+        self.open(&schema()).await
+    }
+}
+
+/// The name of a schema that is not there yet.
+pub(super) fn schema() -> String {
+    format!("conformance_{}", Uuid::now_v7().simple())
+}
