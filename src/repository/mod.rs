@@ -19,6 +19,8 @@ pub use payments::Payments;
 pub use payments::Recorded;
 pub use products::Products;
 
+pub(crate) use payments::charge_claim;
+
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;

@@ -194,6 +194,10 @@ impl Drop for Leaving<'_> {
     }
 }
 
+fn too_large() -> Error {
+    Error::new(ErrorKind::TooLarge, format!("the write has more than {} bytes", super::LIMITS.bytes))
+}
+
 fn timeout() -> Error {
     Error::new(ErrorKind::Timeout, "the deadline ended before the write was sent")
 }
@@ -270,6 +274,10 @@ impl<E: Engine> Worker<E> {
                 Ok(plan) => plan,
                 Err(error) => return self.fail(batch, error).await,
             };
+            if plan.payload.bytes() > super::LIMITS.bytes {
+                batch.iter().for_each(Job::unsend);
+                return self.fail(batch, too_large()).await;
+            }
             let commit = Uuid::now_v7();
             let mut ran = self.engine.run(commit, &mut plan).await;
             if let Ran::Unknown(error) = ran {

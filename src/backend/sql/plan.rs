@@ -43,6 +43,11 @@ impl Payload {
         self.lists.entry(name.into()).or_default()
     }
 
+    /// How much text the lists are.
+    pub(super) fn bytes(&self) -> usize {
+        self.lists.values().map(Rows::bytes).sum()
+    }
+
     /// The lists that have rows, as JSON.
     pub(super) fn finish(self) -> BTreeMap<String, String> {
         self.lists.into_iter().filter(|(_, rows)| !rows.is_empty()).map(|(name, rows)| (name, rows.finish())).collect()

@@ -28,6 +28,10 @@ impl Rows {
         self.count == 0
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
     /// The list as JSON.
     pub(super) fn finish(mut self) -> String {
         self.text.push(']');

@@ -184,10 +184,7 @@ async fn whole(h: &Harness) -> CaseResult {
     )));
     mixed.delta(super::carts::add(&cart, fixtures::line(&sku, &[], 2)?));
     mixed.claim(
-        ClaimKey {
-            space: "payment.event",
-            key: "acme:e1".to_owned(),
-        },
+        ClaimKey::new(ClaimKey::PAYMENT_EVENT, "acme:e1"),
         fixtures::uuid(9, 1),
     );
     let committed = h.commit(mixed).await?;
@@ -204,6 +201,12 @@ async fn whole(h: &Harness) -> CaseResult {
         2,
         "the units in the cart"
     );
+    let mut rival = set();
+    rival.claim(
+        ClaimKey::new(ClaimKey::PAYMENT_EVENT, "acme:e1"),
+        fixtures::uuid(9, 2),
+    );
+    refused(h.commit(rival).await, ErrorKind::AlreadyExists)?;
     Ok(())
 }
 

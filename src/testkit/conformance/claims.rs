@@ -152,10 +152,7 @@ async fn payment_reference(h: &Harness) -> CaseResult {
 }
 
 fn event(name: &str) -> ClaimKey {
-    ClaimKey {
-        space: "payment.event",
-        key: format!("acme:{name}"),
-    }
+    ClaimKey::new(ClaimKey::PAYMENT_EVENT, format!("acme:{name}"))
 }
 
 fn claiming(name: &str, owner: Uuid) -> WriteSet {

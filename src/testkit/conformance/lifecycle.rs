@@ -42,10 +42,7 @@ async fn too_large(h: &Harness) -> CaseResult {
     let mut large = creating(&new);
     let own = large.operations();
     for number in own..=limit {
-        let key = ClaimKey {
-            space: ClaimKey::PAYMENT_EVENT,
-            key: format!("acme:{number}"),
-        };
+        let key = ClaimKey::new(ClaimKey::PAYMENT_EVENT, format!("acme:{number}"));
         large.claim(key, fixtures::uuid(9, 1));
     }
     same!(large.operations(), limit + 1, "the operations of the set");
@@ -54,10 +51,7 @@ async fn too_large(h: &Harness) -> CaseResult {
     // Nothing of it claims a key either.
     let mut one = creating(&new);
     one.claim(
-        ClaimKey {
-            space: ClaimKey::PAYMENT_EVENT,
-            key: format!("acme:{limit}"),
-        },
+        ClaimKey::new(ClaimKey::PAYMENT_EVENT, format!("acme:{limit}")),
         fixtures::uuid(9, 2),
     );
     h.commit(one).await?;

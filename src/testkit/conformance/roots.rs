@@ -87,6 +87,7 @@ async fn delete_stored(h: &Harness, kind: Aggregate) -> CaseResult {
     let (old, other) = (record(kind, 1)?, record(kind, 2)?);
     h.create(old.clone()).await?;
     h.create(other.clone()).await?;
+    h.ensure_stored(&old, 1).await?;
     let mut gone = set();
     gone.delete(delete(&old, 1));
     h.commit(gone).await?;

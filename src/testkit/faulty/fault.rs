@@ -160,7 +160,7 @@ faults! {
         "payment.find_by_reference", "inventory.hold"];
     /// Readers answer what they answered first.
     ReadsStale: ["commit.update", "commit.delete", "product.find_by_slug", "cart.expired", "cart.find_active",
-        "payment.lease", "commit.read_check"];
+        "payment.lease"];
     /// Lists are not filtered.
     IgnoresFilters: ["product.list_filters", "order.list"];
     /// Lists come in the opposite order.

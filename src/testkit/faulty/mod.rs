@@ -36,7 +36,7 @@ pub struct Faulty {
     readers: Readers,
     fault: Fault,
     /// Commits that went through: what interleaves waits for others by it.
-    commits: AtomicU64,
+    commits: Arc<AtomicU64>,
     /// Line deltas seen.
     adds: AtomicU64,
 }
@@ -50,7 +50,7 @@ impl Faulty {
             inner,
             readers,
             fault,
-            commits: AtomicU64::new(0),
+            commits: Arc::new(AtomicU64::new(0)),
             adds: AtomicU64::new(0),
         }
     }

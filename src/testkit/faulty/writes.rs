@@ -1,6 +1,7 @@
 //! Faults in how a write set is judged, sent and answered.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -204,7 +205,9 @@ impl Faulty {
                 self.wait_for_others(2).await;
             }
             let committed = self.inner.commit(part, deadline).await?;
-            whole.replay = whole.replay.or(committed.replay);
+            if committed.replay.is_some() {
+                return Ok(committed);
+            }
             whole.at = committed.at;
             versions.extend(
                 committed
@@ -220,15 +223,21 @@ impl Faulty {
         Ok(whole)
     }
 
-    /// Waits until this many other commits went through, or everyone had many turns.
+    /// Waits until this many other commits went through, or everyone had many turns; one await, so that a caller
+    /// that counts polls comes past it.
     async fn wait_for_others(&self, commits: u64) {
-        let start = self.commits.load(Ordering::SeqCst);
-        for _ in 0..TURNS {
-            if self.commits.load(Ordering::SeqCst) >= start + commits {
-                return;
+        let counter = Arc::clone(&self.commits);
+        let enough = counter.load(Ordering::SeqCst) + commits;
+        let turns = tokio::spawn(async move {
+            for _ in 0..TURNS {
+                if counter.load(Ordering::SeqCst) >= enough {
+                    return;
+                }
+                tokio::task::yield_now().await;
             }
-            tokio::task::yield_now().await;
-        }
+        });
+        // The turns cannot fail, and nothing depends on them.
+        let _ = turns.await;
     }
 
     /// Changes to the answer of a set that was applied.

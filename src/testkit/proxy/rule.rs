@@ -117,7 +117,7 @@ mod tests {
     fn next_strikes_once_and_every_strikes_again_and_again() {
         assert_eq!(struck(&mut rule(When::Next), 9), [1]);
         assert_eq!(struck(&mut rule(When::Every(4)), 9), [4, 8]);
-        assert_eq!(struck(&mut rule(When::Every(0)), 9), []);
+        assert!(struck(&mut rule(When::Every(0)), 9).is_empty());
     }
 
     #[test]
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn a_rule_for_some_sql_counts_no_other() {
         let mut rules = vec![Rule::new(Loss::Request, When::Next, Some("COMMIT".to_owned()))];
-        assert_eq!(struck(&mut rules, 5), []);
+        assert!(struck(&mut rules, 5).is_empty());
         assert_eq!(rules.len(), 1);
     }
 

@@ -10,6 +10,8 @@ mod engine;
 mod error;
 mod reads;
 mod schema;
+#[cfg(all(test, unix, feature = "testkit"))]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -30,7 +30,7 @@ use crate::backend::sql::tables::Column;
 use crate::backend::sql::tables::Kind;
 use crate::error::Result;
 
-static STEPS: LazyLock<Vec<Step>> = LazyLock::new(|| program::steps(&SqliteSpelling));
+pub(super) static STEPS: LazyLock<Vec<Step>> = LazyLock::new(|| program::steps(&SqliteSpelling));
 
 const NOW: &str = "SELECT $1 + CAST(unixepoch('now', 'subsec') * 1000000 AS INTEGER)";
 

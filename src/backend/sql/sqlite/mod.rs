@@ -7,6 +7,8 @@ mod commit;
 mod error;
 mod reads;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::str::FromStr;
 use std::sync::Arc;

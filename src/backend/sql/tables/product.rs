@@ -135,7 +135,7 @@ pub(in crate::backend::sql) const BY_SKUS: Statement = select!("product.find_by_
       (SELECT c.owner FROM stockroom_claims c WHERE c.space = 'product.sku' AND c.claim_key" texts1 ")");
 
 /// The head of a list; what follows is composed from the constants below.
-const LIST: Statement = select!("product.list": " FROM stockroom_products p WHERE true");
+pub(in crate::backend::sql) const LIST: Statement = select!("product.list": " FROM stockroom_products p WHERE true");
 
 #[derive(Deserialize)]
 struct VariantRow(String, Option<String>, String, String, u32);

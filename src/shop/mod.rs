@@ -1,0 +1,186 @@
+//! The handle that applications hold: a shop, opened, with its repositories.
+
+mod builder;
+mod open;
+
+pub use builder::Builder;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::checkout::Checkout;
+use crate::error::Error;
+use crate::error::Result;
+use crate::model::Actor;
+use crate::model::Aggregate;
+use crate::repository::Carts;
+use crate::repository::Inventory;
+use crate::repository::Orders;
+use crate::repository::Payments;
+use crate::repository::Products;
+use crate::spi::store::Store;
+use crate::transaction::Context;
+use crate::transaction::Tx;
+use crate::transaction::run;
+
+/// A shop: its repositories, its checkout, its units of work.
+///
+/// - Clones are cheap and share everything. Repositories are borrowed from the handle; whoever needs to keep one clones it.
+/// - Every call has a deadline, 10 s unless told otherwise; [`with_deadline`](Self::with_deadline) gives a handle with
+///   another.
+/// - Every write is done by an actor, the system unless told otherwise, and is kept in the history under that name.
+///
+/// ```
+/// # #[cfg(feature = "sqlite")]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> stockroom::Result<()> {
+/// use std::time::Duration;
+/// use stockroom::{Actor, Owner, Stockroom, UserId};
+///
+/// let shop = Stockroom::open("sqlite::memory:").await?;
+/// let user = UserId::new();
+/// let theirs = shop.acting(Actor::user(user)).with_deadline(Duration::from_secs(2));
+/// let cart = theirs.carts().create(Owner::User(user)).await?;
+/// assert_eq!(shop.carts().active(user).await?.map(|found| found.id), Some(cart.id));
+/// shop.close().await;
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "sqlite"))]
+/// # fn main() {}
+/// ```
+#[derive(Clone, Debug)]
+pub struct Stockroom {
+    parts: Arc<Parts>,
+}
+
+#[derive(Debug)]
+struct Parts {
+    context: Context,
+    products: Products,
+    carts: Carts,
+    orders: Orders,
+    payments: Payments,
+    inventory: Inventory,
+    checkout: Checkout,
+}
+
+impl Stockroom {
+    /// Opens a shop by the address of its store: `sqlite://shop.db`, `sqlite::memory:`, `postgres://…`.
+    ///
+    /// - An empty database gets the schema; any other must have the schema of this version of the crate.
+    ///
+    /// # Errors
+    /// - `Config` when no engine of this build knows the address, it is not a database of a shop, or its schema does not fit.
+    /// - `Unavailable`, `Unauthenticated` when the server cannot be reached or refuses.
+    pub async fn open(url: &str) -> Result<Self> {
+        Self::builder().url(url).open().await
+    }
+
+    /// A shop to be opened with more than an address.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    fn new(context: Context) -> Self {
+        let parts = Parts {
+            products: Products::new(context.clone()),
+            carts: Carts::new(context.clone()),
+            orders: Orders::new(context.clone()),
+            payments: Payments::new(context.clone()),
+            inventory: Inventory::new(context.clone()),
+            checkout: Checkout::new(context.clone()),
+            context,
+        };
+        Self { parts: Arc::new(parts) }
+    }
+
+    /// The same shop with another deadline for each call.
+    #[must_use]
+    pub fn with_deadline(&self, deadline: Duration) -> Self {
+        Self::new(self.parts.context.with_deadline(deadline))
+    }
+
+    /// The same shop with this one acting: the name in the history, and the scope of idempotency keys.
+    #[must_use]
+    pub fn acting(&self, actor: Actor) -> Self {
+        Self::new(self.parts.context.acting(actor))
+    }
+
+    /// What the shop offers.
+    pub fn products(&self) -> &Products {
+        &self.parts.products
+    }
+
+    /// What customers mean to buy.
+    pub fn carts(&self) -> &Carts {
+        &self.parts.carts
+    }
+
+    /// What customers have bought.
+    pub fn orders(&self) -> &Orders {
+        &self.parts.orders
+    }
+
+    /// What providers were asked for, and what they told.
+    pub fn payments(&self) -> &Payments {
+        &self.parts.payments
+    }
+
+    /// What there is, where it lies, and for whom it is kept.
+    pub fn inventory(&self) -> &Inventory {
+        &self.parts.inventory
+    }
+
+    /// From cart to order.
+    pub fn checkout(&self) -> &Checkout {
+        &self.parts.checkout
+    }
+
+    /// The system of record.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        self.parts.context.store_for(Aggregate::Order)
+    }
+
+    /// Runs a closure as a unit of work over several aggregates: what it wrote is committed, all or none.
+    ///
+    /// - What the closure reads must still hold when it commits; else it is run again, up to eight times within the deadline.
+    ///   It must therefore do nothing outside of the unit of work that may not be done twice.
+    /// - An error of the closure is given back only after what it read still holds: an error that rests on a state that is
+    ///   gone runs it again.
+    /// - Nothing is locked while the closure runs. Waiting in it makes conflicts more likely and blocks nobody.
+    /// - A [`Tx`] that outlives its closure is refused.
+    ///
+    /// # Errors
+    /// - What the closure gives.
+    /// - Those of the commit: `Conflict` when another one moved first each time, `NotFound`, `AlreadyExists`,
+    ///   `InsufficientStock`, `TooLarge`, `Timeout`, `Unavailable`, `OutcomeUnknown`.
+    /// - `InvalidInput` when one row was changed by a delta and then replaced.
+    ///
+    /// # Cancel safety
+    /// Dropping the future before the commit changes nothing; during it, everything was written or nothing.
+    pub async fn transaction<F, Fut, T, E>(&self, work: F) -> Result<T, E>
+    where
+        F: Fn(Tx) -> Fut + Send + Sync,
+        Fut: Future<Output = Result<T, E>> + Send,
+        T: Send,
+        E: From<Error> + Send,
+    {
+        run(&self.parts.context, work).await
+    }
+
+    /// Makes one round trip to the store.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Timeout` when it does not answer.
+    pub async fn ping(&self) -> Result<()> {
+        let deadline = self.parts.context.deadline();
+        self.store().ping(deadline).await.map_err(|error| error.operation("ping"))
+    }
+
+    /// Finishes the writes under way and closes the store, for every clone of the handle.
+    ///
+    /// - Later calls are `Unavailable`.
+    pub async fn close(&self) {
+        self.parts.context.close().await;
+    }
+}

@@ -1,0 +1,46 @@
+//! The scheme table: which engine opens which address. A new engine adds its line.
+
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::error::Result;
+use crate::spi::store::Store;
+
+/// What to do about the schema of a store; nothing without an engine that has one.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(super) type Schema = crate::backend::Migrate;
+#[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+pub(super) type Schema = ();
+
+/// Opens the store at an address. The address is never repeated in an error: it may contain a password.
+pub(super) async fn open(url: &str, schema: Schema) -> Result<Arc<dyn Store>> {
+    match url.split_once(':').map(|(scheme, _)| scheme) {
+        #[cfg(feature = "sqlite")]
+        Some("sqlite") => sqlite(url, schema).await,
+        #[cfg(feature = "postgres")]
+        Some("postgres" | "postgresql") => postgres(url, schema).await,
+        Some(known) if ["sqlite", "postgres", "postgresql"].contains(&known) => {
+            Err(config(format!("this build has no engine for {known}: enable the crate's feature")))
+        }
+        _ => Err(config("the address must begin with sqlite: or postgres:".to_owned())),
+    }
+}
+
+#[cfg(feature = "sqlite")]
+async fn sqlite(url: &str, schema: Schema) -> Result<Arc<dyn Store>> {
+    use crate::backend::SqliteOptions;
+    use crate::backend::SqliteStore;
+    Ok(Arc::new(SqliteStore::open(SqliteOptions::new(url).migrate(schema)).await?))
+}
+
+#[cfg(feature = "postgres")]
+async fn postgres(url: &str, schema: Schema) -> Result<Arc<dyn Store>> {
+    use crate::backend::PostgresOptions;
+    use crate::backend::PostgresStore;
+    Ok(Arc::new(PostgresStore::connect(PostgresOptions::new(url).migrate(schema)).await?))
+}
+
+fn config(message: String) -> Error {
+    Error::new(ErrorKind::Config, message)
+}
