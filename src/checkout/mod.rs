@@ -13,6 +13,9 @@ mod settle;
 mod source;
 mod terms;
 
+#[cfg(all(test, feature = "sqlite", feature = "testkit"))]
+mod tests;
+
 pub use pay::Charge;
 pub use pay::Due;
 pub use pay::Paid;
@@ -80,7 +83,11 @@ pub struct Checkout {
 impl Checkout {
     pub(crate) fn new(context: Context) -> Self {
         let (inventory, orders) = (Inventory::new(context.clone()), Orders::new(context.clone()));
-        Self { context, inventory, orders }
+        Self {
+            context,
+            inventory,
+            orders,
+        }
     }
 
     /// What a cart costs now, and where its units would come from.
@@ -124,7 +131,10 @@ impl Checkout {
     /// # Cancel safety
     /// Dropping the future leaves the whole hold or nothing of it.
     pub async fn release(&self, hold: HoldId) -> Result<()> {
-        self.inventory.release_hold(hold).await.map_err(|error| error.operation("checkout.release"))
+        self.inventory
+            .release_hold(hold)
+            .await
+            .map_err(|error| error.operation("checkout.release"))
     }
 
     /// Makes an order without a payment, such as on account.
@@ -146,7 +156,9 @@ impl Checkout {
     /// # Cancel safety
     /// Dropping the future leaves the order placed or absent; the same key tells which.
     pub async fn place(&self, place: Place) -> Result<Placed> {
-        place::place(&self.context, place).await.map_err(|error| error.operation("checkout.place"))
+        place::place(&self.context, place)
+            .await
+            .map_err(|error| error.operation("checkout.place"))
     }
 
     /// Makes an order and pays it.
@@ -184,9 +196,13 @@ impl Checkout {
                 Once::Done(attempt, _) => return resume::call(&self.context, attempt, &charge).await,
                 Once::Known(order) => order,
             };
-            self.begun(order, &pay.key, pay.lease).follow(&charge, deadline).await
+            self.begun(order, &pay.key, pay.lease)
+                .follow(&charge, deadline)
+                .await
         };
-        pay_it.await.map_err(|error: Error| error.operation("checkout.pay"))
+        pay_it
+            .await
+            .map_err(|error: Error| error.operation("checkout.pay"))
     }
 
     /// Finishes a payment that was begun under this key, as after a crash.
@@ -211,14 +227,23 @@ impl Checkout {
             let deadline = self.context.deadline();
             let known = once::find_key(&self.context, &pay::scope(&self.context), key, deadline).await?;
             let known = known.ok_or_else(|| Error::not_found("a payment under this key"))?;
-            self.begun(known.owner.into(), key, pay::LEASE).follow(&charge, deadline).await
+            self.begun(known.owner.into(), key, pay::LEASE)
+                .follow(&charge, deadline)
+                .await
         };
-        resume.await.map_err(|error: Error| error.operation("checkout.resume"))
+        resume
+            .await
+            .map_err(|error: Error| error.operation("checkout.resume"))
     }
 
     fn begun(&self, order: OrderId, key: &IdempotencyKey, lease: Duration) -> Begun<'_> {
         let provider_key = pay::provider_key(&pay::scope(&self.context), key);
-        Begun { context: &self.context, order, provider_key, lease }
+        Begun {
+            context: &self.context,
+            order,
+            provider_key,
+            lease,
+        }
     }
 
     /// Cancels an order of which nothing was sent: see [`Orders::cancel`].
@@ -229,6 +254,9 @@ impl Checkout {
     /// # Cancel safety
     /// Dropping the future leaves the order cancelled with its stock released, or as it was.
     pub async fn cancel(&self, order: OrderId, reason: CancelReason) -> Result<Arc<Order>> {
-        self.orders.cancel(order, reason).await.map_err(|error| error.operation("checkout.cancel"))
+        self.orders
+            .cancel(order, reason)
+            .await
+            .map_err(|error| error.operation("checkout.cancel"))
     }
 }

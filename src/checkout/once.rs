@@ -72,13 +72,20 @@ impl Request<'_> {
             outcome => return outcome,
         };
         // A request that was carried out before closed its cart and took its stock: the key tells.
-        let known = find_key(self.context, &self.idempotency.scope, &self.idempotency.key, self.deadline).await?;
+        let known = find_key(
+            self.context,
+            &self.idempotency.scope,
+            &self.idempotency.key,
+            self.deadline,
+        )
+        .await?;
         match known {
             Some(known) if known.fingerprint == Some(self.idempotency.fingerprint) => {
                 Ok(Once::Known(known.owner.into()))
             }
             Some(known) => {
-                let message = "the idempotency key was used for another request: use a new key for a new request";
+                let message =
+                    "the idempotency key was used for another request: use a new key for a new request";
                 Err(Error::new(ErrorKind::KeyReused, message).existing(known.owner))
             }
             None => Err(error),
@@ -100,7 +107,9 @@ impl Request<'_> {
             }
             let staged = stage(&quote, &mut set)?;
             match self.context.commit(set, self.deadline).await {
-                Ok(Committed { replay: Some(owner), .. }) => return Ok(Once::Known(owner.into())),
+                Ok(Committed {
+                    replay: Some(owner), ..
+                }) => return Ok(Once::Known(owner.into())),
                 Ok(committed) => return Ok(Once::Done(staged, committed)),
                 Err(error) if error.is(ErrorKind::InsufficientStock) && sourcings < MOST_SOURCINGS => {
                     sourcings += 1;
@@ -168,7 +177,12 @@ pub(super) async fn find_claim(
     key: String,
     deadline: Deadline,
 ) -> Result<Option<ClaimFound>> {
-    Ok(single(context.claims(Aggregate::Order)?.find(&[(space, key)], deadline).await?))
+    Ok(single(
+        context
+            .claims(Aggregate::Order)?
+            .find(&[(space, key)], deadline)
+            .await?,
+    ))
 }
 
 /// Whether the error would be another one had the same request not been carried out before.

@@ -78,13 +78,34 @@ pub struct Pay<K = IdempotencyKey> {
 impl Pay<()> {
     /// What is in the cart when the payment starts, at the prices of then.
     pub fn cart(cart: CartId) -> Self {
-        Self { cart, provider: None, lease: LEASE, hold_for: HOLD, terms: Terms::default(), key: () }
+        Self {
+            cart,
+            provider: None,
+            lease: LEASE,
+            hold_for: HOLD,
+            terms: Terms::default(),
+            key: (),
+        }
     }
 
     /// The key of this intent: one order and one charge come of it, however often it is paid.
     pub fn key(self, key: IdempotencyKey) -> Pay {
-        let Self { cart, provider, lease, hold_for, terms, key: () } = self;
-        Pay { cart, provider, lease, hold_for, terms, key }
+        let Self {
+            cart,
+            provider,
+            lease,
+            hold_for,
+            terms,
+            key: (),
+        } = self;
+        Pay {
+            cart,
+            provider,
+            lease,
+            hold_for,
+            terms,
+            key,
+        }
     }
 }
 
@@ -234,29 +255,60 @@ pub(super) fn provider_key(scope: &str, key: &IdempotencyKey) -> String {
         // Neither part can contain U+0000.
         digest.update([0]);
     }
-    digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    digest
+        .finalize()
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Opens order, payment and hold under the key, in one write set.
 pub(super) async fn begin(context: &Context, pay: &Pay, deadline: Deadline) -> Result<Once<Attempt>> {
     if pay.lease.is_zero() || pay.lease > LONGEST_LEASE {
-        return Err(Error::invalid("lease", "must be more than nothing and at most a day"));
+        return Err(Error::invalid(
+            "lease",
+            "must be more than nothing and at most a day",
+        ));
     }
-    let provider = pay.provider.clone().map_or_else(|| Provider::new("default"), Ok)?;
+    let provider = pay
+        .provider
+        .clone()
+        .map_or_else(|| Provider::new("default"), Ok)?;
     let idempotency = Idempotency {
         scope: scope(context),
         key: pay.key.clone(),
-        fingerprint: Fingerprint::new("pay").with(pay.cart).with(&provider).with_terms(&pay.terms).finish(),
+        fingerprint: Fingerprint::new("pay")
+            .with(pay.cart)
+            .with(&provider)
+            .with_terms(&pay.terms)
+            .finish(),
         owner: OrderId::new().uuid(),
     };
     let goods = Goods::Cart(pay.cart);
-    let request = Request { context, goods: &goods, terms: &pay.terms, idempotency, deadline };
-    match request.once(|quote, set| stage(&request, pay, &provider, quote, set)).await? {
+    let request = Request {
+        context,
+        goods: &goods,
+        terms: &pay.terms,
+        idempotency,
+        deadline,
+    };
+    match request
+        .once(|quote, set| stage(&request, pay, &provider, quote, set))
+        .await?
+    {
         Once::Known(order) => Ok(Once::Known(order)),
         Once::Done(attempt, committed) => {
             let order = written(&committed, Arc::unwrap_or_clone(attempt.order)).map(Arc::new)?;
             let payment = written(&committed, attempt.payment)?;
-            Ok(Once::Done(Attempt { order, payment, cart: attempt.cart }, committed))
+            Ok(Once::Done(
+                Attempt {
+                    order,
+                    payment,
+                    cart: attempt.cart,
+                },
+                committed,
+            ))
         }
     }
 }
@@ -289,14 +341,22 @@ fn stage(
         updated_at: order.updated_at,
     };
     let cart = &quote.cart;
-    set.read(ReadCheck { aggregate: Aggregate::Cart, key: cart.key(), version: Some(cart.version) });
+    set.read(ReadCheck {
+        aggregate: Aggregate::Cart,
+        key: cart.key(),
+        version: Some(cart.version),
+    });
     set.put(Put::create(order.clone()));
     set.put(Put::create(payment.clone()));
     for step in stock::hold(&quote.hold_lines(), hold, pay.hold_for)? {
         set.delta(Delta::Stock(step));
     }
     set.event("payment.started");
-    Ok(Attempt { order: Arc::new(order), payment, cart: Some(Arc::clone(cart)) })
+    Ok(Attempt {
+        order: Arc::new(order),
+        payment,
+        cart: Some(Arc::clone(cart)),
+    })
 }
 
 #[cfg(test)]

@@ -48,17 +48,29 @@ impl Place<()> {
     ///
     /// - The cart must be as it was quoted: else placing is `Conflict`.
     pub fn quote(quote: Quote) -> Self {
-        Self { goods: Goods::Quote(Box::new(quote)), terms: Terms::default(), key: () }
+        Self {
+            goods: Goods::Quote(Box::new(quote)),
+            terms: Terms::default(),
+            key: (),
+        }
     }
 
     /// What is in the cart when the order is placed, at the prices of then.
     pub fn cart(cart: CartId) -> Self {
-        Self { goods: Goods::Cart(cart), terms: Terms::default(), key: () }
+        Self {
+            goods: Goods::Cart(cart),
+            terms: Terms::default(),
+            key: (),
+        }
     }
 
     /// The key of this intent: one order comes of it, however often it is placed.
     pub fn key(self, key: IdempotencyKey) -> Place {
-        Place { goods: self.goods, terms: self.terms, key }
+        Place {
+            goods: self.goods,
+            terms: self.terms,
+            key,
+        }
     }
 }
 
@@ -84,12 +96,22 @@ pub(super) async fn place(context: &Context, place: Place) -> Result<Placed> {
         key: place.key,
         owner: OrderId::new().uuid(),
     };
-    let request = Request { context, goods: &place.goods, terms: &place.terms, idempotency, deadline };
+    let request = Request {
+        context,
+        goods: &place.goods,
+        terms: &place.terms,
+        idempotency,
+        deadline,
+    };
     match request.once(|quote, set| stage(&request, quote, set)).await? {
-        Once::Done(order, committed) => {
-            Ok(Placed { order: written(&committed, order).map(Arc::new)?, replayed: false })
-        }
-        Once::Known(id) => Ok(Placed { order: load(context, id, deadline).await?, replayed: true }),
+        Once::Done(order, committed) => Ok(Placed {
+            order: written(&committed, order).map(Arc::new)?,
+            replayed: false,
+        }),
+        Once::Known(id) => Ok(Placed {
+            order: load(context, id, deadline).await?,
+            replayed: true,
+        }),
     }
 }
 
@@ -121,9 +143,20 @@ fn fingerprint(place: &Place) -> [u8; 32] {
         Goods::Quote(quote) => quote,
     };
     let digest = digest.with("quote").with(quote.cart.id).with(quote.total);
-    let lines = quote.lines.iter().fold(digest.with(quote.lines.len()), |digest, line| {
-        let digest = digest.with(&line.sku).with(line.quantity).with(line.unit_price).with(line.tax);
-        line.options.iter().fold(digest.with(line.options.len()), |digest, (name, value)| digest.with(name).with(value))
-    });
+    let lines = quote
+        .lines
+        .iter()
+        .fold(digest.with(quote.lines.len()), |digest, line| {
+            let digest = digest
+                .with(&line.sku)
+                .with(line.quantity)
+                .with(line.unit_price)
+                .with(line.tax);
+            line.options
+                .iter()
+                .fold(digest.with(line.options.len()), |digest, (name, value)| {
+                    digest.with(name).with(value)
+                })
+        });
     lines.finish()
 }

@@ -80,12 +80,22 @@ impl Quote {
     /// The quote of these lines.
     fn of(cart: Arc<Cart>, lines: Vec<OrderLine>) -> Result<Self> {
         let OrderTotals { subtotal, tax, total } = OrderTotals::of(cart.currency, &lines)?;
-        Ok(Self { cart, lines: lines.into_iter().map(QuoteLine::of).collect(), subtotal, tax, total })
+        Ok(Self {
+            cart,
+            lines: lines.into_iter().map(QuoteLine::of).collect(),
+            subtotal,
+            tax,
+            total,
+        })
     }
 
     /// The lines of the order that the quote would become.
     pub(super) fn order_lines(&self) -> Vec<OrderLine> {
-        self.lines.iter().zip(1..).map(|(line, number)| line.order_line(number)).collect()
+        self.lines
+            .iter()
+            .zip(1..)
+            .map(|(line, number)| line.order_line(number))
+            .collect()
     }
 
     /// The lines of a hold for the quote.
@@ -134,21 +144,38 @@ impl QuoteLine {
 }
 
 /// Reads a cart, then products and levels side by side, and prices and sources its lines.
-pub(super) async fn quote(context: &Context, id: CartId, hold: Option<&Hold>, deadline: Deadline) -> Result<Quote> {
+pub(super) async fn quote(
+    context: &Context,
+    id: CartId,
+    hold: Option<&Hold>,
+    deadline: Deadline,
+) -> Result<Quote> {
     let cart = single(context.carts()?.get_many(&[id], deadline).await?);
     let cart = cart.ok_or_else(|| Error::not_found(format!("cart {id}")))?;
     check_cart(&cart)?;
     let skus = skus_of(cart.lines.iter().map(|line| &line.sku));
     let (products, inventory) = (context.products()?, context.inventory()?);
-    let (products, levels) = tokio::join!(products.find_by_skus(&skus, deadline), inventory.levels(&skus, deadline));
-    let products = skus.iter().zip(products?).filter_map(|(sku, product)| Some((sku, product?))).collect();
+    let (products, levels) = tokio::join!(
+        products.find_by_skus(&skus, deadline),
+        inventory.levels(&skus, deadline)
+    );
+    let products = skus
+        .iter()
+        .zip(products?)
+        .filter_map(|(sku, product)| Some((sku, product?)))
+        .collect();
     let lines = price(&cart, &products, context.now())?;
     let lines = source(&lines, &levels?, hold)?;
     Quote::of(cart, lines)
 }
 
 /// The same quote with fresh locations: prices stay what the customer saw.
-pub(super) async fn resource(context: &Context, quote: &Quote, hold: Option<&Hold>, deadline: Deadline) -> Result<Quote> {
+pub(super) async fn resource(
+    context: &Context,
+    quote: &Quote,
+    hold: Option<&Hold>,
+    deadline: Deadline,
+) -> Result<Quote> {
     let lines = resourced(context, &quote.order_lines(), hold, deadline).await?;
     Quote::of(Arc::clone(&quote.cart), lines)
 }
@@ -177,7 +204,9 @@ fn check_cart(cart: &Cart) -> Result<()> {
     let name = format!("cart {}", cart.id);
     if !cart.is_open() {
         let message = format!("{name} is {} and cannot be ordered", cart.status);
-        return Err(Error::new(ErrorKind::Conflict, message).concerning(name).found(cart.version.get()));
+        return Err(Error::new(ErrorKind::Conflict, message)
+            .concerning(name)
+            .found(cart.version.get()));
     }
     if cart.lines.is_empty() {
         return Err(Error::invalid("cart", "must not be empty").concerning(name));
@@ -199,7 +228,9 @@ fn price(cart: &Cart, products: &BTreeMap<&Sku, Arc<Product>>, at: Timestamp) ->
         *bought.entry(&line.sku).or_default() += line.quantity.get();
     }
     let price = |line: &CartLine| {
-        let product = products.get(&line.sku).ok_or_else(|| Error::not_found(format!("SKU {}", line.sku)))?;
+        let product = products
+            .get(&line.sku)
+            .ok_or_else(|| Error::not_found(format!("SKU {}", line.sku)))?;
         let together = Quantity::new(bought.get(&line.sku).copied().unwrap_or_default())?;
         price_line(cart, line, product, together, at)
     };
@@ -214,13 +245,22 @@ fn price_line(
     at: Timestamp,
 ) -> Result<PricedLine> {
     let subject = || format!("SKU {}", line.sku);
-    let variant = product.variant(&line.sku).ok_or_else(|| Error::not_found(subject()))?;
+    let variant = product
+        .variant(&line.sku)
+        .ok_or_else(|| Error::not_found(subject()))?;
     if product.status != ProductStatus::Active {
-        return Err(Error::invalid("sku", format!("is not on offer: its product is {}", product.status))
-            .concerning(subject()));
+        return Err(Error::invalid(
+            "sku",
+            format!("is not on offer: its product is {}", product.status),
+        )
+        .concerning(subject()));
     }
     let unit_price = variant.price_for(together, cart.currency, at).ok_or_else(|| {
-        Error::invalid("currency", format!("has no price in {} for {together}", cart.currency)).concerning(subject())
+        Error::invalid(
+            "currency",
+            format!("has no price in {} for {together}", cart.currency),
+        )
+        .concerning(subject())
     })?;
     let title = match &variant.title {
         Some(variant) => format!("{}, {variant}", product.title),

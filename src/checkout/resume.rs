@@ -64,7 +64,11 @@ impl Begun<'_> {
             if !payment.lease_alive {
                 match self.take_over(&payment, deadline).await {
                     Ok(payment) => {
-                        let known = Attempt { order, payment, cart: None };
+                        let known = Attempt {
+                            order,
+                            payment,
+                            cart: None,
+                        };
                         let known = reload(self.context, &known, deadline).await?;
                         return call(self.context, known, charge).await;
                     }
@@ -88,7 +92,9 @@ impl Begun<'_> {
     /// The payment under this key.
     async fn payment(&self, deadline: Deadline) -> Result<Payment> {
         let payments = self.context.payments()?.for_order(self.order, deadline).await?;
-        let found = payments.into_iter().find(|payment| payment.provider_key == self.provider_key);
+        let found = payments
+            .into_iter()
+            .find(|payment| payment.provider_key == self.provider_key);
         let found = found.ok_or_else(|| Error::not_found(format!("payment of order {}", self.order)))?;
         Ok(Arc::unwrap_or_clone(found))
     }
@@ -97,7 +103,8 @@ impl Begun<'_> {
         let mut leased = payment.leased(Lease::lasting(Uuid::now_v7(), self.lease));
         leased.updated_at = self.context.now();
         let mut set = self.context.write_set();
-        set.put(Put::root(payment, leased.clone())).event("payment.resumed");
+        set.put(Put::root(payment, leased.clone()))
+            .event("payment.resumed");
         let committed = self.context.commit(set, deadline).await?;
         written(&committed, leased)
     }
@@ -129,7 +136,11 @@ where
             let source = source.into();
             give_up_lease(context, known).await;
             let message = "the call to the provider failed, and whether money moved is unknown: resume with the same key";
-            Err(concerning(Error::new(ErrorKind::Unavailable, message).retry(Retry::SameKey).caused_by(source)))
+            Err(concerning(
+                Error::new(ErrorKind::Unavailable, message)
+                    .retry(Retry::SameKey)
+                    .caused_by(source),
+            ))
         }
     }
 }
@@ -148,9 +159,12 @@ async fn give_up_lease(context: &Context, known: Attempt) {
     let mut attempts = Attempts::few(deadline);
     let mut known = known;
     while known.payment.state == PaymentState::Started {
-        let ended = known.payment.leased(Lease::lasting(known.payment.lease.holder, Duration::ZERO));
+        let ended = known
+            .payment
+            .leased(Lease::lasting(known.payment.lease.holder, Duration::ZERO));
         let mut set = context.write_set();
-        set.put(Put::root(&known.payment, ended)).event("payment.interrupted");
+        set.put(Put::root(&known.payment, ended))
+            .event("payment.interrupted");
         let Err(error) = context.commit(set, deadline).await else {
             return;
         };

@@ -61,7 +61,12 @@ struct Findings {
 ///
 /// - The money is recorded whatever became of order, stock and cart meanwhile.
 /// - Only what was not applied is tried again, until the deadline.
-pub(super) async fn settle(context: &Context, attempt: Attempt, charge: Charge, deadline: Deadline) -> Result<Paid> {
+pub(super) async fn settle(
+    context: &Context,
+    attempt: Attempt,
+    charge: Charge,
+    deadline: Deadline,
+) -> Result<Paid> {
     let mut attempts = Attempts::many(deadline);
     let mut findings = Findings::default();
     let mut known = attempt;
@@ -112,7 +117,9 @@ impl Findings {
         let hold = held(known);
         match resourced(context, &known.order.lines, hold.as_ref(), deadline).await {
             Ok(lines) => self.lines = Some(lines),
-            Err(error) if error.is(ErrorKind::InsufficientStock) => self.short = Some(error.shortages().to_vec()),
+            Err(error) if error.is(ErrorKind::InsufficientStock) => {
+                self.short = Some(error.shortages().to_vec())
+            }
             Err(error) => return Err(error),
         }
         Ok(())
@@ -133,16 +140,32 @@ fn stage(
         Answer::Declined(reason) => (known.payment.declined(reason)?, Settlement::ZERO),
         Answer::Authorized(reference) => {
             let missing = (amount - known.payment.settled.authorized).max(0);
-            (known.payment.authorized(reference.clone())?, Settlement { authorized: missing, ..Settlement::ZERO })
+            (
+                known.payment.authorized(reference.clone())?,
+                Settlement {
+                    authorized: missing,
+                    ..Settlement::ZERO
+                },
+            )
         }
         Answer::Captured(reference) => {
             let missing = (amount - known.payment.settled.captured).max(0);
-            (known.payment.captured(reference.clone())?, Settlement { captured: missing, ..Settlement::ZERO })
+            (
+                known.payment.captured(reference.clone())?,
+                Settlement {
+                    captured: missing,
+                    ..Settlement::ZERO
+                },
+            )
         }
     };
     payment.settled = payment.settled.checked_add(added)?;
     payment.updated_at = now;
-    let mut order = Order { paid: old.paid.checked_add(added)?, updated_at: now, ..old.clone() };
+    let mut order = Order {
+        paid: old.paid.checked_add(added)?,
+        updated_at: now,
+        ..old.clone()
+    };
     if old.status == OrderStatus::Pending {
         order = decide(order, charge, findings, set)?;
         if let Some(hold) = payment.hold {
@@ -206,17 +229,33 @@ fn close_cart(cart: Option<&Cart>, order: &Order, set: &mut WriteSet) -> Result<
 }
 
 /// What came of a settled payment.
-pub(super) fn outcome(order: Arc<Order>, payment: &Payment, short: Option<Vec<Shortage>>, replayed: bool) -> Paid {
+pub(super) fn outcome(
+    order: Arc<Order>,
+    payment: &Payment,
+    short: Option<Vec<Shortage>>,
+    replayed: bool,
+) -> Paid {
     if payment.state == PaymentState::Declined {
         let reason = payment.decline_reason.clone().unwrap_or_default();
-        return Paid::Declined { order, reason, replayed };
+        return Paid::Declined {
+            order,
+            reason,
+            replayed,
+        };
     }
     let refund = order.refund_due();
     match (order.status, order.cancel_reason) {
-        (OrderStatus::Cancelled, Some(CancelReason::OutOfStock)) => {
-            Paid::Short { order, refund, shortages: short.unwrap_or_default(), replayed }
-        }
-        (OrderStatus::Cancelled, _) => Paid::Cancelled { order, refund, replayed },
+        (OrderStatus::Cancelled, Some(CancelReason::OutOfStock)) => Paid::Short {
+            order,
+            refund,
+            shortages: short.unwrap_or_default(),
+            replayed,
+        },
+        (OrderStatus::Cancelled, _) => Paid::Cancelled {
+            order,
+            refund,
+            replayed,
+        },
         _ => Paid::Order { order, replayed },
     }
 }
@@ -230,18 +269,30 @@ fn kind_of(charge: &Charge) -> Option<FactKind> {
 }
 
 /// Whether the charge was recorded before, as a provider's fact.
-async fn was_counted(context: &Context, payment: &Payment, charge: &Charge, deadline: Deadline) -> Result<bool> {
+async fn was_counted(
+    context: &Context,
+    payment: &Payment,
+    charge: &Charge,
+    deadline: Deadline,
+) -> Result<bool> {
     let Some(kind) = kind_of(charge) else {
         return Ok(false);
     };
     let claim = charge_claim(payment.id, kind);
-    Ok(find_claim(context, claim.space.to_owned(), claim.key, deadline).await?.is_some())
+    Ok(find_claim(context, claim.space.to_owned(), claim.key, deadline)
+        .await?
+        .is_some())
 }
 
 /// The hold of a payment, as far as its order tells; whether it is alive, only the store can tell.
 fn held(known: &Attempt) -> Option<Hold> {
     let lines = stock::hold_lines(&known.order);
-    known.payment.hold.map(|id| Hold { id, lines, expires_at: known.order.placed_at, alive: true })
+    known.payment.hold.map(|id| Hold {
+        id,
+        lines,
+        expires_at: known.order.placed_at,
+        alive: true,
+    })
 }
 
 /// Order, payment and cart as they are now.
@@ -255,9 +306,19 @@ pub(super) async fn reload(context: &Context, known: &Attempt, deadline: Deadlin
     };
     let (order, payment, cart) = tokio::join!(
         load(context, known.order.id, deadline),
-        async { context.payments()?.get_many(&payments, deadline).await.map(single) },
+        async {
+            context
+                .payments()?
+                .get_many(&payments, deadline)
+                .await
+                .map(single)
+        },
         cart,
     );
     let payment = payment?.ok_or_else(|| Error::not_found(format!("payment {}", known.payment.id)))?;
-    Ok(Attempt { order: order?, payment: Arc::unwrap_or_clone(payment), cart: cart? })
+    Ok(Attempt {
+        order: order?,
+        payment: Arc::unwrap_or_clone(payment),
+        cart: cart?,
+    })
 }

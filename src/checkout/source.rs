@@ -66,7 +66,10 @@ pub(super) fn source(lines: &[PricedLine], levels: &[Level], hold: Option<&Hold>
 pub(super) fn priced(lines: &[OrderLine]) -> Result<Vec<PricedLine>> {
     let mut whole: Vec<PricedLine> = Vec::with_capacity(lines.len());
     for line in lines {
-        match whole.iter_mut().find(|known| known.sku == line.sku && known.options == line.options) {
+        match whole
+            .iter_mut()
+            .find(|known| known.sku == line.sku && known.options == line.options)
+        {
             Some(known) => known.quantity = known.quantity.checked_add(line.quantity)?,
             None => whole.push(PricedLine {
                 sku: line.sku.clone(),
@@ -85,10 +88,16 @@ pub(super) fn priced(lines: &[OrderLine]) -> Result<Vec<PricedLine>> {
 /// A part of a line, after `before` of its units went elsewhere.
 fn part_of(line: &PricedLine, location: LocationId, before: i64, quantity: i64) -> Result<OrderLine> {
     let quantity = Quantity::new(quantity)?;
-    let with = LineAmounts::of(line.unit_price, Quantity::new(before + quantity.get())?, line.tax_rate)?;
+    let with = LineAmounts::of(
+        line.unit_price,
+        Quantity::new(before + quantity.get())?,
+        line.tax_rate,
+    )?;
     let tax = match before {
         0 => with.tax,
-        _ => with.tax.checked_sub(LineAmounts::of(line.unit_price, Quantity::new(before)?, line.tax_rate)?.tax)?,
+        _ => with
+            .tax
+            .checked_sub(LineAmounts::of(line.unit_price, Quantity::new(before)?, line.tax_rate)?.tax)?,
     };
     Ok(OrderLine {
         number: 0,
@@ -117,7 +126,9 @@ impl Free {
             let own = hold.map_or(0, |hold| stock::held_by(hold, &level.sku, &level.location));
             let available = level.available().saturating_add(own);
             if available > 0 {
-                free.entry(level.sku.clone()).or_default().insert(level.location.clone(), available);
+                free.entry(level.sku.clone())
+                    .or_default()
+                    .insert(level.location.clone(), available);
             }
         }
         Self(free)
@@ -133,7 +144,12 @@ impl Free {
             .into_iter()
             .map(|(sku, requested)| (sku, requested, self.total(sku)))
             .filter(|(_, requested, available)| requested > available)
-            .map(|(sku, requested, available)| Shortage { sku: sku.to_string(), location: None, requested, available })
+            .map(|(sku, requested, available)| Shortage {
+                sku: sku.to_string(),
+                location: None,
+                requested,
+                available,
+            })
             .collect();
         if short.is_empty() {
             return Ok(());
@@ -142,7 +158,11 @@ impl Free {
     }
 
     fn total(&self, sku: &Sku) -> i64 {
-        self.0.get(sku).map_or(0, |locations| locations.values().fold(0, |sum: i64, free| sum.saturating_add(*free)))
+        self.0.get(sku).map_or(0, |locations| {
+            locations
+                .values()
+                .fold(0, |sum: i64, free| sum.saturating_add(*free))
+        })
     }
 
     /// Takes so many, which [`check`](Self::check) found to be there.
@@ -150,9 +170,15 @@ impl Free {
         let Some(locations) = self.0.get_mut(sku) else {
             return Vec::new();
         };
-        let mut ranked: Vec<(LocationId, i64)> = locations.iter().map(|(at, free)| (at.clone(), *free)).collect();
+        let mut ranked: Vec<(LocationId, i64)> =
+            locations.iter().map(|(at, free)| (at.clone(), *free)).collect();
         // Stable: of equal locations the first by name, so that the same stock gives the same answer.
-        ranked.sort_by_key(|(at, free)| (std::cmp::Reverse(near == Some(at) && *free >= quantity), std::cmp::Reverse(*free)));
+        ranked.sort_by_key(|(at, free)| {
+            (
+                std::cmp::Reverse(near == Some(at) && *free >= quantity),
+                std::cmp::Reverse(*free),
+            )
+        });
         let mut parts = Vec::new();
         let mut left = quantity;
         for (at, free) in ranked {
@@ -203,7 +229,10 @@ mod tests {
     }
 
     fn places(lines: &[OrderLine]) -> Vec<(String, i64)> {
-        lines.iter().map(|line| (line.location.to_string(), line.quantity.get())).collect()
+        lines
+            .iter()
+            .map(|line| (line.location.to_string(), line.quantity.get()))
+            .collect()
     }
 
     #[test]
@@ -216,10 +245,19 @@ mod tests {
     fn a_line_is_split_when_no_location_has_enough_and_costs_the_same() {
         let levels = [level("A", "x", 2), level("A", "y", 5), level("A", "z", 3)];
         let split = source(&[line("A", 9)], &levels, None).unwrap();
-        assert_eq!(places(&split), [("y".into(), 5), ("z".into(), 3), ("x".into(), 1)]);
-        assert_eq!(split.iter().map(|line| line.number).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(
+            places(&split),
+            [("y".into(), 5), ("z".into(), 3), ("x".into(), 1)]
+        );
+        assert_eq!(
+            split.iter().map(|line| line.number).collect::<Vec<_>>(),
+            [1, 2, 3]
+        );
         let whole = source(&[line("A", 9)], &[level("A", "x", 9)], None).unwrap();
-        assert_eq!(split.iter().map(|line| line.total.minor()).sum::<i64>(), whole[0].total.minor());
+        assert_eq!(
+            split.iter().map(|line| line.total.minor()).sum::<i64>(),
+            whole[0].total.minor()
+        );
         let again = source(&priced(&split).unwrap(), &[level("A", "x", 9)], None).unwrap();
         assert_eq!(again[0].total, whole[0].total);
     }
@@ -227,7 +265,10 @@ mod tests {
     #[test]
     fn lines_of_one_sku_share_what_there_is() {
         let error = source(&[line("A", 3), line("A", 3)], &[level("A", "x", 5)], None).unwrap_err();
-        assert_eq!((error.shortages()[0].requested, error.shortages()[0].available), (6, 5));
+        assert_eq!(
+            (error.shortages()[0].requested, error.shortages()[0].available),
+            (6, 5)
+        );
     }
 
     #[test]
@@ -240,7 +281,11 @@ mod tests {
     #[test]
     fn every_short_sku_is_named() {
         let error = source(&[line("B", 1), line("A", 1)], &[level("C", "x", 1)], None).unwrap_err();
-        let skus: Vec<_> = error.shortages().iter().map(|shortage| shortage.sku.as_str()).collect();
+        let skus: Vec<_> = error
+            .shortages()
+            .iter()
+            .map(|shortage| shortage.sku.as_str())
+            .collect();
         assert_eq!(skus, ["A", "B"]);
     }
 
@@ -248,8 +293,17 @@ mod tests {
     fn an_own_hold_counts_while_it_is_alive() {
         let mut taken = level("A", "x", 3);
         taken.held = 3;
-        let held = HoldLine { sku: taken.sku.clone(), location: taken.location.clone(), quantity: Quantity::new(3).unwrap() };
-        let mut hold = Hold { id: HoldId::new(), lines: vec![held], expires_at: taken.updated_at, alive: true };
+        let held = HoldLine {
+            sku: taken.sku.clone(),
+            location: taken.location.clone(),
+            quantity: Quantity::new(3).unwrap(),
+        };
+        let mut hold = Hold {
+            id: HoldId::new(),
+            lines: vec![held],
+            expires_at: taken.updated_at,
+            alive: true,
+        };
         assert!(source(&[line("A", 3)], &[taken.clone()], Some(&hold)).is_ok());
         hold.alive = false;
         assert!(source(&[line("A", 3)], &[taken], Some(&hold)).is_err());

@@ -18,35 +18,30 @@ pub(super) struct Terms {
 macro_rules! terms_methods {
     () => {
         /// The user who buys; by default the owner of the cart.
-        #[must_use]
         pub fn customer(mut self, customer: crate::model::UserId) -> Self {
             self.terms.customer = Some(customer);
             self
         }
 
         /// Where the goods are sent.
-        #[must_use]
         pub fn ship_to(mut self, address: crate::model::Address) -> Self {
             self.terms.ship_to = Some(address);
             self
         }
 
         /// Who is billed.
-        #[must_use]
         pub fn bill_to(mut self, address: crate::model::Address) -> Self {
             self.terms.bill_to = Some(address);
             self
         }
 
         /// Where news about the order are sent.
-        #[must_use]
         pub fn email(mut self, email: impl Into<String>) -> Self {
             self.terms.email = Some(email.into());
             self
         }
 
         /// The hold that is used up: what it keeps counts as available to this order.
-        #[must_use]
         pub fn hold(mut self, hold: crate::model::Hold) -> Self {
             self.terms.hold = Some(hold);
             self

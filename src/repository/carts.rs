@@ -43,7 +43,11 @@ pub struct NewCartLine {
 impl NewCartLine {
     /// So many of a SKU, without options.
     pub fn new(sku: Sku, quantity: Quantity) -> Self {
-        Self { sku, options: Options::new(), quantity }
+        Self {
+            sku,
+            options: Options::new(),
+            quantity,
+        }
     }
 
     /// The same with what the customer chose, such as an engraving; other options make another line.
@@ -121,7 +125,9 @@ impl Carts {
                 _ => Err(taken),
             }
         };
-        create.await.map_err(|error: Error| error.operation("carts.create"))
+        create
+            .await
+            .map_err(|error: Error| error.operation("carts.create"))
     }
 
     /// Whether the cart that holds a user's key is past its time: it can never be used again, so its key may go.
@@ -153,7 +159,10 @@ impl Carts {
     /// # Errors
     /// `Timeout`, `Unavailable`.
     pub async fn get(&self, id: CartId) -> Result<Option<Arc<Cart>>> {
-        self.get_many(&[id]).await.map(single).map_err(|error| error.operation("carts.get"))
+        self.get_many(&[id])
+            .await
+            .map(single)
+            .map_err(|error| error.operation("carts.get"))
     }
 
     /// The cart of this id, which must exist.
@@ -179,7 +188,11 @@ impl Carts {
     /// # Errors
     /// `Timeout`, `Unavailable`.
     pub async fn active(&self, user: UserId) -> Result<Option<Arc<Cart>>> {
-        let found = self.context.carts()?.find_active(user, self.context.deadline()).await;
+        let found = self
+            .context
+            .carts()?
+            .find_active(user, self.context.deadline())
+            .await;
         found.map_err(|error| error.operation("carts.active"))
     }
 
@@ -204,7 +217,9 @@ impl Carts {
     ) -> Result<Version> {
         let named = |error: Error| error.operation("carts.add");
         let (sku, quantity) = (parsed(sku).map_err(named)?, parsed(quantity).map_err(named)?);
-        self.add_step(cart, NewCartLine::new(sku, quantity)).await.map_err(named)
+        self.add_step(cart, NewCartLine::new(sku, quantity))
+            .await
+            .map_err(named)
     }
 
     /// Adds a line, or to the line of the same SKU and options, and gives the cart's new version.
@@ -217,13 +232,19 @@ impl Carts {
     /// # Cancel safety
     /// Dropping the future leaves the units added or not.
     pub async fn add_line(&self, cart: CartId, line: NewCartLine) -> Result<Version> {
-        self.add_step(cart, line).await.map_err(|error| error.operation("carts.add_line"))
+        self.add_step(cart, line)
+            .await
+            .map_err(|error| error.operation("carts.add_line"))
     }
 
     async fn add_step(&self, cart: CartId, line: NewCartLine) -> Result<Version> {
         let line = CartLine::new(line.sku, line.options, line.quantity, self.context.now())?;
         let mut set = self.context.write_set();
-        set.delta(Delta::CartLine(CartLineStep { cart, line, ttl: self.context.cart_expiry() }));
+        set.delta(Delta::CartLine(CartLineStep {
+            cart,
+            line,
+            ttl: self.context.cart_expiry(),
+        }));
         let committed = self.context.commit(set, self.context.deadline()).await?;
         version_of(&committed, Aggregate::Cart, &RowKey::Id(cart.uuid()))
     }
@@ -247,7 +268,11 @@ impl Carts {
     ) -> Result<Arc<Cart>> {
         let named = |error: Error| error.operation("carts.set_quantity");
         let quantity = parsed(quantity).map_err(named)?;
-        self.change(cart, Parts::Whole, |cart| cart.with_quantity(line, Some(quantity))).await.map_err(named)
+        self.change(cart, Parts::Whole, |cart| {
+            cart.with_quantity(line, Some(quantity))
+        })
+        .await
+        .map_err(named)
     }
 
     /// Removes a line.
@@ -258,7 +283,9 @@ impl Carts {
     /// # Cancel safety
     /// Dropping the future leaves the line removed or as it was.
     pub async fn remove(&self, cart: CartId, line: &LineKey) -> Result<Arc<Cart>> {
-        let removed = self.change(cart, Parts::Whole, |cart| cart.with_quantity(line, None)).await;
+        let removed = self
+            .change(cart, Parts::Whole, |cart| cart.with_quantity(line, None))
+            .await;
         removed.map_err(|error| error.operation("carts.remove"))
     }
 
@@ -288,9 +315,19 @@ impl Carts {
             let found = single(self.context.carts()?.get_many(&[id], deadline).await?);
             let old = found.ok_or_else(|| Error::not_found(format!("cart {id}")))?;
             let ttl = self.context.cart_expiry();
-            let new = Cart { updated_at: self.context.now(), expires_at: Expiry::In(ttl), ..change(&old)? };
+            let new = Cart {
+                updated_at: self.context.now(),
+                expires_at: Expiry::In(ttl),
+                ..change(&old)?
+            };
             let mut set = self.context.write_set();
-            set.put(Put { parts, ..Put::update(&*old, new.clone()) }.live());
+            set.put(
+                Put {
+                    parts,
+                    ..Put::update(&*old, new.clone())
+                }
+                .live(),
+            );
             match self.context.commit(set, deadline).await {
                 Ok(committed) => {
                     let expires_at = Expiry::At(new.expires_at.resolved(committed.at));

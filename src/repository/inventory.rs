@@ -89,8 +89,11 @@ impl Inventory {
         quantity: impl TryInto<Quantity, Error: Into<Error>> + Send,
     ) -> Result<Version> {
         let named = |error: Error| error.operation("inventory.receive");
-        let (sku, quantity): (Sku, Quantity) = (parsed(sku).map_err(named)?, parsed(quantity).map_err(named)?);
-        self.step(StockStep::receive(&sku, location, quantity)).await.map_err(named)
+        let (sku, quantity): (Sku, Quantity) =
+            (parsed(sku).map_err(named)?, parsed(quantity).map_err(named)?);
+        self.step(StockStep::receive(&sku, location, quantity))
+            .await
+            .map_err(named)
     }
 
     /// Records a delivery of many SKUs at one location, as a whole or not at all.
@@ -112,7 +115,9 @@ impl Inventory {
             }
             self.context.commit(set, self.context.deadline()).await.map(drop)
         };
-        receive.await.map_err(|error| error.operation("inventory.receive_many"))
+        receive
+            .await
+            .map_err(|error| error.operation("inventory.receive_many"))
     }
 
     /// Records that a count differs from the books by `difference`, and gives the level's new version.
@@ -157,7 +162,10 @@ impl Inventory {
         sku: impl TryInto<Sku, Error: Into<Error>> + Send,
         location: &LocationId,
     ) -> Result<Option<Level>> {
-        let levels = self.levels(sku).await.map_err(|error| error.operation("inventory.level"))?;
+        let levels = self
+            .levels(sku)
+            .await
+            .map_err(|error| error.operation("inventory.level"))?;
         Ok(levels.into_iter().find(|level| level.location == *location))
     }
 
@@ -178,7 +186,11 @@ impl Inventory {
     /// # Errors
     /// `Timeout`, `Unavailable`.
     pub async fn levels_many(&self, skus: &[Sku]) -> Result<Vec<Level>> {
-        let found = self.context.inventory()?.levels(skus, self.context.deadline()).await;
+        let found = self
+            .context
+            .inventory()?
+            .levels(skus, self.context.deadline())
+            .await;
         found.map_err(|error| error.operation("inventory.levels_many"))
     }
 
@@ -203,9 +215,15 @@ impl Inventory {
             }
             let committed = self.context.commit(set, self.context.deadline()).await?;
             let expires_at = Expiry::In(ttl).resolved(committed.at);
-            Ok(Hold { id, lines: stock::merged(lines)?, expires_at, alive: true })
+            Ok(Hold {
+                id,
+                lines: stock::merged(lines)?,
+                expires_at,
+                alive: true,
+            })
         };
-        hold.await.map_err(|error: Error| error.operation("inventory.hold"))
+        hold.await
+            .map_err(|error: Error| error.operation("inventory.hold"))
     }
 
     /// Ends a hold; what it still keeps is available again.
@@ -227,7 +245,9 @@ impl Inventory {
             set.delta(stock::unhold(id, &hold.lines));
             self.context.commit(set, deadline).await.map(drop)
         };
-        release.await.map_err(|error| error.operation("inventory.release_hold"))
+        release
+            .await
+            .map_err(|error| error.operation("inventory.release_hold"))
     }
 
     /// What a hold keeps, and whether it is alive by the store's clock; `None` once it was released or used up.
@@ -252,7 +272,10 @@ impl Inventory {
         let named = |error: Error| error.operation("inventory.movements");
         let sku = parsed(sku).map_err(named)?;
         let reader = self.context.inventory().map_err(named)?;
-        reader.movements(&sku, location, &page, self.context.deadline()).await.map_err(named)
+        reader
+            .movements(&sku, location, &page, self.context.deadline())
+            .await
+            .map_err(named)
     }
 
     /// Sets how many units may be sold beyond what lies at a location.
@@ -278,10 +301,17 @@ impl Inventory {
             let error = Error::invalid("backorder_limit", format!("must be 0 to {MAX_BACKORDER}"));
             return Err(named(error));
         }
-        self.put_backorder_limit(sku, location, limit).await.map_err(named)
+        self.put_backorder_limit(sku, location, limit)
+            .await
+            .map_err(named)
     }
 
-    async fn put_backorder_limit(&self, sku: Sku, location: &LocationId, backorder_limit: i64) -> Result<Level> {
+    async fn put_backorder_limit(
+        &self,
+        sku: Sku,
+        location: &LocationId,
+        backorder_limit: i64,
+    ) -> Result<Level> {
         let deadline = self.context.deadline();
         let mut attempts = Attempts::few(deadline);
         let skus = [sku];
@@ -292,12 +322,20 @@ impl Inventory {
             let mut set = self.context.write_set();
             let new = match old {
                 Some(old) => {
-                    let new = Level { backorder_limit, updated_at, ..old.clone() };
+                    let new = Level {
+                        backorder_limit,
+                        updated_at,
+                        ..old.clone()
+                    };
                     set.put(Put::root(&old, new.clone()));
                     new
                 }
                 None => {
-                    let new = Level { backorder_limit, updated_at, ..empty(&skus[0], location, updated_at) };
+                    let new = Level {
+                        backorder_limit,
+                        updated_at,
+                        ..empty(&skus[0], location, updated_at)
+                    };
                     set.put(Put::create(new.clone()));
                     new
                 }

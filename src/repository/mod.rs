@@ -11,6 +11,9 @@ mod orders;
 mod payments;
 mod products;
 
+#[cfg(all(test, feature = "sqlite", feature = "testkit"))]
+mod tests;
+
 pub use carts::Carts;
 pub use carts::NewCartLine;
 pub use inventory::Inventory;
@@ -44,7 +47,11 @@ pub(crate) fn written<T: AggregateRoot>(committed: &Committed, written: T) -> Re
 /// The version that the commit gave a row.
 pub(crate) fn version_of(committed: &Committed, aggregate: Aggregate, key: &RowKey) -> Result<Version> {
     committed.version(aggregate, key).ok_or_else(|| {
-        Error::new(ErrorKind::Internal, "the store did not tell the version that it wrote").concerning(aggregate.name(key))
+        Error::new(
+            ErrorKind::Internal,
+            "the store did not tell the version that it wrote",
+        )
+        .concerning(aggregate.name(key))
     })
 }
 

@@ -44,7 +44,10 @@ impl Orders {
     /// # Errors
     /// `Timeout`, `Unavailable`.
     pub async fn get(&self, id: OrderId) -> Result<Option<Arc<Order>>> {
-        self.get_many(&[id]).await.map(single).map_err(|error| error.operation("orders.get"))
+        self.get_many(&[id])
+            .await
+            .map(single)
+            .map_err(|error| error.operation("orders.get"))
     }
 
     /// The order of this id, which must exist.
@@ -61,7 +64,11 @@ impl Orders {
     /// # Errors
     /// `Timeout`, `Unavailable`.
     pub async fn get_many(&self, ids: &[OrderId]) -> Result<Vec<Option<Arc<Order>>>> {
-        let found = self.context.orders()?.get_many(ids, self.context.deadline()).await;
+        let found = self
+            .context
+            .orders()?
+            .get_many(ids, self.context.deadline())
+            .await;
         found.map_err(|error| error.operation("orders.get_many"))
     }
 
@@ -70,7 +77,11 @@ impl Orders {
     /// # Errors
     /// `InvalidInput` on `after` for a cursor of another query or a damaged one; `Timeout`, `Unavailable`.
     pub async fn list(&self, query: &OrderQuery, page: PageRequest) -> Result<Page<Arc<Order>>> {
-        let found = self.context.orders()?.list(query, &page, self.context.deadline()).await;
+        let found = self
+            .context
+            .orders()?
+            .list(query, &page, self.context.deadline())
+            .await;
         found.map_err(|error| error.operation("orders.list"))
     }
 
@@ -80,7 +91,14 @@ impl Orders {
     /// `InvalidInput` on `after` for a damaged cursor; `Timeout`, `Unavailable`.
     pub async fn history(&self, id: OrderId, page: PageRequest) -> Result<Page<Change>> {
         let reader = self.context.history(Aggregate::Order)?;
-        let found = reader.list(Aggregate::Order, &RowKey::Id(id.uuid()), &page, self.context.deadline()).await;
+        let found = reader
+            .list(
+                Aggregate::Order,
+                &RowKey::Id(id.uuid()),
+                &page,
+                self.context.deadline(),
+            )
+            .await;
         found.map_err(|error| error.operation("orders.history"))
     }
 
@@ -103,7 +121,10 @@ impl Orders {
             loop {
                 let found = single(self.context.orders()?.get_many(&[id], deadline).await?);
                 let order = found.ok_or_else(|| Error::not_found(format!("order {id}")))?;
-                let new = Order { updated_at: self.context.now(), ..order.cancel(reason)? };
+                let new = Order {
+                    updated_at: self.context.now(),
+                    ..order.cancel(reason)?
+                };
                 let mut set = self.context.write_set();
                 set.put(Put::root(&*order, new.clone())).event("order.cancelled");
                 self.free(&order, &mut set, deadline).await?;
@@ -113,7 +134,9 @@ impl Orders {
                 }
             }
         };
-        cancel.await.map_err(|error: Error| error.operation("orders.cancel"))
+        cancel
+            .await
+            .map_err(|error: Error| error.operation("orders.cancel"))
     }
 
     /// Stages that the stock of an order becomes available.
@@ -147,7 +170,10 @@ impl Orders {
     /// Dropping the future leaves the shipment booked with its stock, or not at all.
     pub async fn ship(&self, order: &Order, lines: &[(u32, Quantity)]) -> Result<Arc<Order>> {
         let ship = async {
-            let new = Order { updated_at: self.context.now(), ..order.ship(lines)? };
+            let new = Order {
+                updated_at: self.context.now(),
+                ..order.ship(lines)?
+            };
             let mut set = self.context.write_set();
             set.put(Put::update(order, new.clone())).event("order.shipped");
             for step in stock::ship(order, lines)? {
@@ -169,12 +195,17 @@ impl Orders {
     /// Dropping the future leaves the order completed or as it was.
     pub async fn complete(&self, order: &Order) -> Result<Arc<Order>> {
         let complete = async {
-            let new = Order { updated_at: self.context.now(), ..order.complete()? };
+            let new = Order {
+                updated_at: self.context.now(),
+                ..order.complete()?
+            };
             let mut set = self.context.write_set();
             set.put(Put::root(order, new.clone())).event("order.completed");
             let committed = self.context.commit(set, self.context.deadline()).await?;
             written(&committed, new).map(Arc::new)
         };
-        complete.await.map_err(|error: Error| error.operation("orders.complete"))
+        complete
+            .await
+            .map_err(|error: Error| error.operation("orders.complete"))
     }
 }

@@ -73,7 +73,9 @@ impl Payments {
     /// # Errors
     /// `Timeout`, `Unavailable`.
     pub async fn get(&self, id: PaymentId) -> Result<Option<Arc<Payment>>> {
-        self.find(id, self.context.deadline()).await.map_err(|error| error.operation("payments.get"))
+        self.find(id, self.context.deadline())
+            .await
+            .map_err(|error| error.operation("payments.get"))
     }
 
     /// The payment of this id, which must exist.
@@ -90,7 +92,11 @@ impl Payments {
     /// # Errors
     /// `Timeout`, `Unavailable`.
     pub async fn for_order(&self, order: OrderId) -> Result<Vec<Arc<Payment>>> {
-        let found = self.context.payments()?.for_order(order, self.context.deadline()).await;
+        let found = self
+            .context
+            .payments()?
+            .for_order(order, self.context.deadline())
+            .await;
         found.map_err(|error| error.operation("payments.for_order"))
     }
 
@@ -98,8 +104,16 @@ impl Payments {
     ///
     /// # Errors
     /// `Timeout`, `Unavailable`.
-    pub async fn find_by_reference(&self, provider: &Provider, name: &Reference) -> Result<Option<Arc<Payment>>> {
-        let found = self.context.payments()?.find_by_reference(provider, name, self.context.deadline()).await;
+    pub async fn find_by_reference(
+        &self,
+        provider: &Provider,
+        name: &Reference,
+    ) -> Result<Option<Arc<Payment>>> {
+        let found = self
+            .context
+            .payments()?
+            .find_by_reference(provider, name, self.context.deadline())
+            .await;
         found.map_err(|error| error.operation("payments.find_by_reference"))
     }
 
@@ -126,7 +140,9 @@ impl Payments {
             let found = found.ok_or_else(|| Error::not_found(format!("payment {payment}")))?;
             self.record_on(&found, &fact, deadline).await
         };
-        record.await.map_err(|error: Error| error.operation("payments.record"))
+        record
+            .await
+            .map_err(|error: Error| error.operation("payments.record"))
     }
 
     /// Records what a provider told about an order.
@@ -152,14 +168,20 @@ impl Payments {
             let found = found.ok_or_else(|| Error::not_found(format!("order {order}")))?;
             fact.amount.checked_add(found.total)?;
             let mut set = self.context.write_set();
-            set.delta(Delta::Order { order, settled: fact.change() }).event(format!("payment.{}", fact.kind));
+            set.delta(Delta::Order {
+                order,
+                settled: fact.change(),
+            })
+            .event(format!("payment.{}", fact.kind));
             set.claim(fact.claim(), Uuid::now_v7());
             match self.context.commit(set, deadline).await {
                 Err(error) if error.is(ErrorKind::AlreadyExists) => Ok(Recorded::Repeated),
                 outcome => outcome.map(|_| Recorded::New),
             }
         };
-        record.await.map_err(|error: Error| error.operation("payments.record_for_order"))
+        record
+            .await
+            .map_err(|error: Error| error.operation("payments.record_for_order"))
     }
 
     async fn find(&self, id: PaymentId, deadline: Deadline) -> Result<Option<Arc<Payment>>> {
@@ -171,8 +193,14 @@ impl Payments {
         let charge = whole_charge(payment, fact);
         let settled = fact.change();
         let mut set = self.context.write_set();
-        set.delta(Delta::Payment { payment: payment.id, settled });
-        set.delta(Delta::Order { order: payment.order, settled });
+        set.delta(Delta::Payment {
+            payment: payment.id,
+            settled,
+        });
+        set.delta(Delta::Order {
+            order: payment.order,
+            settled,
+        });
         set.event(format!("payment.{}", fact.kind));
         // The owners are new each time: an owner may claim its own key again, and a fact must not count again.
         set.claim(fact.claim(), Uuid::now_v7());
@@ -213,7 +241,9 @@ fn whole_charge(payment: &Payment, fact: &PaymentFact) -> Option<ClaimKey> {
 
 fn payment_of<'a>(payments: &'a [Arc<Payment>], fact: &PaymentFact) -> Option<&'a Payment> {
     let named = fact.reference.as_ref().and_then(|name| {
-        payments.iter().find(|payment| payment.provider == fact.provider && payment.reference.as_ref() == Some(name))
+        payments
+            .iter()
+            .find(|payment| payment.provider == fact.provider && payment.reference.as_ref() == Some(name))
     });
     match (named, payments) {
         (Some(payment), _) => Some(payment),

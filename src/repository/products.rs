@@ -78,7 +78,9 @@ impl Products {
             let committed = self.context.commit(set, self.context.deadline()).await?;
             written(&committed, product).map(Arc::new)
         };
-        create.await.map_err(|error: Error| error.operation("products.create"))
+        create
+            .await
+            .map_err(|error: Error| error.operation("products.create"))
     }
 
     /// Creates many products, a hundred to a commit, and tells the outcome of each row.
@@ -93,10 +95,16 @@ impl Products {
     /// Dropping the future keeps the parts that were committed; every product is whole or absent.
     pub async fn import(&self, rows: Vec<NewProduct>) -> Vec<Result<Arc<Product>>> {
         let now = self.context.now();
-        let build = |row: NewProduct| row.build(ProductId::new(), now).map(Arc::new).map_err(named_import);
+        let build = |row: NewProduct| {
+            row.build(ProductId::new(), now)
+                .map(Arc::new)
+                .map_err(named_import)
+        };
         let mut outcomes: Vec<Result<Arc<Product>>> = rows.into_iter().map(build).collect();
-        let mut parts: VecDeque<Range<usize>> =
-            (0..outcomes.len()).step_by(IMPORT_CHUNK).map(|from| from..outcomes.len().min(from + IMPORT_CHUNK)).collect();
+        let mut parts: VecDeque<Range<usize>> = (0..outcomes.len())
+            .step_by(IMPORT_CHUNK)
+            .map(|from| from..outcomes.len().min(from + IMPORT_CHUNK))
+            .collect();
         while let Some(part) = parts.pop_front() {
             let Err(error) = self.import_part(&mut outcomes[part.clone()]).await else {
                 continue;
@@ -130,7 +138,10 @@ impl Products {
     /// # Errors
     /// `Timeout`, `Unavailable`.
     pub async fn get(&self, id: ProductId) -> Result<Option<Arc<Product>>> {
-        self.get_many(&[id]).await.map(single).map_err(|error| error.operation("products.get"))
+        self.get_many(&[id])
+            .await
+            .map(single)
+            .map_err(|error| error.operation("products.get"))
     }
 
     /// The product of this id, which must exist.
@@ -147,7 +158,11 @@ impl Products {
     /// # Errors
     /// `Timeout`, `Unavailable`.
     pub async fn get_many(&self, ids: &[ProductId]) -> Result<Vec<Option<Arc<Product>>>> {
-        let found = self.context.products()?.get_many(ids, self.context.deadline()).await;
+        let found = self
+            .context
+            .products()?
+            .get_many(ids, self.context.deadline())
+            .await;
         found.map_err(|error| error.operation("products.get_many"))
     }
 
@@ -156,7 +171,11 @@ impl Products {
     /// # Errors
     /// `Timeout`, `Unavailable`.
     pub async fn find_by_slug(&self, slug: &Slug) -> Result<Option<Arc<Product>>> {
-        let found = self.context.products()?.find_by_slug(slug, self.context.deadline()).await;
+        let found = self
+            .context
+            .products()?
+            .find_by_slug(slug, self.context.deadline())
+            .await;
         found.map_err(|error| error.operation("products.find_by_slug"))
     }
 
@@ -164,9 +183,15 @@ impl Products {
     ///
     /// # Errors
     /// `InvalidInput` on `sku`; `Timeout`, `Unavailable`.
-    pub async fn find_by_sku(&self, sku: impl TryInto<Sku, Error: Into<Error>> + Send) -> Result<Option<Arc<Product>>> {
+    pub async fn find_by_sku(
+        &self,
+        sku: impl TryInto<Sku, Error: Into<Error>> + Send,
+    ) -> Result<Option<Arc<Product>>> {
         let sku = parsed(sku).map_err(|error| error.operation("products.find_by_sku"))?;
-        self.find_by_skus(&[sku]).await.map(single).map_err(|error| error.operation("products.find_by_sku"))
+        self.find_by_skus(&[sku])
+            .await
+            .map(single)
+            .map_err(|error| error.operation("products.find_by_sku"))
     }
 
     /// The products that have variants of these SKUs, in one round trip.
@@ -174,7 +199,11 @@ impl Products {
     /// # Errors
     /// `Timeout`, `Unavailable`.
     pub async fn find_by_skus(&self, skus: &[Sku]) -> Result<Vec<Option<Arc<Product>>>> {
-        let found = self.context.products()?.find_by_skus(skus, self.context.deadline()).await;
+        let found = self
+            .context
+            .products()?
+            .find_by_skus(skus, self.context.deadline())
+            .await;
         found.map_err(|error| error.operation("products.find_by_skus"))
     }
 
@@ -193,13 +222,22 @@ impl Products {
     pub async fn update(&self, product: &Product, patch: ProductPatch) -> Result<Arc<Product>> {
         let update = async {
             let new = patch.apply(product, self.context.now())?;
-            let parts = if patch.keeps_variants() { Parts::Root } else { Parts::Whole };
+            let parts = if patch.keeps_variants() {
+                Parts::Root
+            } else {
+                Parts::Whole
+            };
             let mut set = self.context.write_set();
-            set.put(Put { parts, ..Put::update(product, new.clone()) });
+            set.put(Put {
+                parts,
+                ..Put::update(product, new.clone())
+            });
             let committed = self.context.commit(set, self.context.deadline()).await?;
             written(&committed, new).map(Arc::new)
         };
-        update.await.map_err(|error: Error| error.operation("products.update"))
+        update
+            .await
+            .map_err(|error: Error| error.operation("products.update"))
     }
 
     /// Removes a product; its slug and SKUs become free.
@@ -221,7 +259,9 @@ impl Products {
             previous: product.claims(),
         });
         let deleted = self.context.commit(set, self.context.deadline()).await;
-        deleted.map(drop).map_err(|error| error.operation("products.delete"))
+        deleted
+            .map(drop)
+            .map_err(|error| error.operation("products.delete"))
     }
 
     /// A page of products.
@@ -231,7 +271,11 @@ impl Products {
     /// # Errors
     /// `InvalidInput` on `after` for a cursor of another query or a damaged one; `Timeout`, `Unavailable`.
     pub async fn list(&self, query: &ProductQuery, page: PageRequest) -> Result<Page<Arc<Product>>> {
-        let found = self.context.products()?.list(query, &page, self.context.deadline()).await;
+        let found = self
+            .context
+            .products()?
+            .list(query, &page, self.context.deadline())
+            .await;
         found.map_err(|error| error.operation("products.list"))
     }
 }

@@ -152,14 +152,20 @@ impl Builder {
     /// - Those of [`Stockroom::open`].
     pub async fn open(self) -> Result<Stockroom> {
         if self.cart_expiry.is_zero() || self.cart_expiry > LONGEST_EXPIRY {
-            return Err(config("a cart must live more than nothing and at most a hundred years"));
+            return Err(config(
+                "a cart must live more than nothing and at most a hundred years",
+            ));
         }
         let store = match self.source {
             Some(Source::Store(store)) => store,
-            Some(Source::Url(url)) => {
-                open::open(&url, self.schema).await.map_err(|error| error.operation("open"))?
+            Some(Source::Url(url)) => open::open(&url, self.schema)
+                .await
+                .map_err(|error| error.operation("open"))?,
+            None => {
+                return Err(config(
+                    "name a store, as in Stockroom::builder().url(\"sqlite://shop.db\")",
+                ));
             }
-            None => return Err(config("name a store, as in Stockroom::builder().url(\"sqlite://shop.db\")")),
         };
         check_readers(&*store)?;
         let settings = Settings {

@@ -91,7 +91,9 @@ impl Stockroom {
             checkout: Checkout::new(context.clone()),
             context,
         };
-        Self { parts: Arc::new(parts) }
+        Self {
+            parts: Arc::new(parts),
+        }
     }
 
     /// The same shop with another deadline for each call.
@@ -174,7 +176,10 @@ impl Stockroom {
     /// `Unavailable` or `Timeout` when it does not answer.
     pub async fn ping(&self) -> Result<()> {
         let deadline = self.parts.context.deadline();
-        self.store().ping(deadline).await.map_err(|error| error.operation("ping"))
+        self.store()
+            .ping(deadline)
+            .await
+            .map_err(|error| error.operation("ping"))
     }
 
     /// Finishes the writes under way and closes the store, for every clone of the handle.

@@ -20,10 +20,12 @@ pub(super) async fn open(url: &str, schema: Schema) -> Result<Arc<dyn Store>> {
         Some("sqlite") => sqlite(url, schema).await,
         #[cfg(feature = "postgres")]
         Some("postgres" | "postgresql") => postgres(url, schema).await,
-        Some(known) if ["sqlite", "postgres", "postgresql"].contains(&known) => {
-            Err(config(format!("this build has no engine for {known}: enable the crate's feature")))
-        }
-        _ => Err(config("the address must begin with sqlite: or postgres:".to_owned())),
+        Some(known) if ["sqlite", "postgres", "postgresql"].contains(&known) => Err(config(format!(
+            "this build has no engine for {known}: enable the crate's feature"
+        ))),
+        _ => Err(config(
+            "the address must begin with sqlite: or postgres:".to_owned(),
+        )),
     }
 }
 
@@ -31,14 +33,18 @@ pub(super) async fn open(url: &str, schema: Schema) -> Result<Arc<dyn Store>> {
 async fn sqlite(url: &str, schema: Schema) -> Result<Arc<dyn Store>> {
     use crate::backend::SqliteOptions;
     use crate::backend::SqliteStore;
-    Ok(Arc::new(SqliteStore::open(SqliteOptions::new(url).migrate(schema)).await?))
+    Ok(Arc::new(
+        SqliteStore::open(SqliteOptions::new(url).migrate(schema)).await?,
+    ))
 }
 
 #[cfg(feature = "postgres")]
 async fn postgres(url: &str, schema: Schema) -> Result<Arc<dyn Store>> {
     use crate::backend::PostgresOptions;
     use crate::backend::PostgresStore;
-    Ok(Arc::new(PostgresStore::connect(PostgresOptions::new(url).migrate(schema)).await?))
+    Ok(Arc::new(
+        PostgresStore::connect(PostgresOptions::new(url).migrate(schema)).await?,
+    ))
 }
 
 fn config(message: String) -> Error {

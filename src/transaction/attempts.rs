@@ -27,12 +27,20 @@ pub(crate) struct Attempts {
 impl Attempts {
     /// A few attempts until the deadline.
     pub(crate) fn few(deadline: Deadline) -> Self {
-        Self { deadline, made: 0, most: MOST }
+        Self {
+            deadline,
+            made: 0,
+            most: MOST,
+        }
     }
 
     /// As many attempts as fit before the deadline.
     pub(crate) fn many(deadline: Deadline) -> Self {
-        Self { deadline, made: 0, most: u32::MAX }
+        Self {
+            deadline,
+            made: 0,
+            most: u32::MAX,
+        }
     }
 
     /// Pauses before the next attempt when another one moved first; gives every other error back.
@@ -40,7 +48,11 @@ impl Attempts {
     /// # Errors
     /// The error itself when it is no lost race, or no attempt is left.
     pub(crate) async fn after_conflict(&mut self, error: Error) -> Result<()> {
-        if lost_race(&error) { self.pause(error).await } else { Err(error) }
+        if lost_race(&error) {
+            self.pause(error).await
+        } else {
+            Err(error)
+        }
     }
 
     /// Pauses before the next attempt when nothing was applied, whatever the reason.
@@ -49,7 +61,11 @@ impl Attempts {
     /// The error itself when something may have been applied or never will be, or no attempt is left.
     pub(crate) async fn after_refusal(&mut self, error: Error) -> Result<()> {
         let again = lost_race(&error) || error.retry_class() == Retry::Safe;
-        if again { self.pause(error).await } else { Err(error) }
+        if again {
+            self.pause(error).await
+        } else {
+            Err(error)
+        }
     }
 
     /// Pauses before the next attempt; gives the reason back when none is left.
@@ -80,7 +96,11 @@ mod tests {
     async fn a_lost_race_is_tried_a_few_times() {
         let mut attempts = Attempts::few(Deadline::within(Duration::from_secs(60)));
         let mut made = 1;
-        while attempts.after_conflict(Error::conflict("cart", None)).await.is_ok() {
+        while attempts
+            .after_conflict(Error::conflict("cart", None))
+            .await
+            .is_ok()
+        {
             made += 1;
         }
         assert_eq!(made, MOST);
@@ -89,13 +109,21 @@ mod tests {
     #[tokio::test]
     async fn other_errors_are_given_back() {
         let mut attempts = Attempts::few(Deadline::within(Duration::from_secs(60)));
-        let error = attempts.after_conflict(Error::not_found("cart")).await.unwrap_err();
+        let error = attempts
+            .after_conflict(Error::not_found("cart"))
+            .await
+            .unwrap_err();
         assert!(error.is(ErrorKind::NotFound));
     }
 
     #[tokio::test]
     async fn the_deadline_ends_the_attempts() {
         let mut attempts = Attempts::many(Deadline::within(Duration::ZERO));
-        assert!(attempts.after_refusal(Error::conflict("cart", None)).await.is_err());
+        assert!(
+            attempts
+                .after_refusal(Error::conflict("cart", None))
+                .await
+                .is_err()
+        );
     }
 }

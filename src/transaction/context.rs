@@ -61,15 +61,25 @@ impl Context {
             cart_expiry: settings.cart_expiry,
             currency: settings.currency,
         };
-        Self { shared: Arc::new(shared), actor: Actor::system(), deadline }
+        Self {
+            shared: Arc::new(shared),
+            actor: Actor::system(),
+            deadline,
+        }
     }
 
     pub(crate) fn with_deadline(&self, deadline: Duration) -> Self {
-        Self { deadline, ..self.clone() }
+        Self {
+            deadline,
+            ..self.clone()
+        }
     }
 
     pub(crate) fn acting(&self, actor: Actor) -> Self {
-        Self { actor, ..self.clone() }
+        Self {
+            actor,
+            ..self.clone()
+        }
     }
 
     pub(crate) fn actor(&self) -> &Actor {
@@ -150,12 +160,19 @@ impl Context {
     /// The one store that holds all of a set.
     fn store_of(&self, set: &WriteSet) -> Result<&Arc<dyn Store>> {
         let reads = set.reads.iter().map(|read| read.aggregate);
-        let mut stores = set.touched().into_iter().map(|(aggregate, _)| aggregate).chain(reads);
+        let mut stores = set
+            .touched()
+            .into_iter()
+            .map(|(aggregate, _)| aggregate)
+            .chain(reads);
         let Some(first) = stores.next().map(|aggregate| self.store_for(aggregate)) else {
             return Ok(&self.shared.store);
         };
         if stores.any(|aggregate| !Arc::ptr_eq(self.store_for(aggregate), first)) {
-            return Err(Error::new(ErrorKind::Unsupported, "one write cannot span two stores"));
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "one write cannot span two stores",
+            ));
         }
         Ok(first)
     }

@@ -11,6 +11,9 @@ mod run;
 pub(crate) mod stock;
 mod unit_of_work;
 
+#[cfg(all(test, feature = "sqlite", feature = "testkit"))]
+mod tests;
+
 pub use unit_of_work::Tx;
 pub use unit_of_work::TxCarts;
 pub use unit_of_work::TxInventory;

@@ -27,7 +27,10 @@ pub(super) struct Pipeline {
 
 impl Pipeline {
     pub(super) fn new(observers: Vec<Arc<dyn CommitObserver>>) -> Self {
-        Self { observers: observers.into(), tasks: Tasks::default() }
+        Self {
+            observers: observers.into(),
+            tasks: Tasks::default(),
+        }
     }
 
     /// Commits a planned set.
@@ -35,7 +38,12 @@ impl Pipeline {
     /// - Without observers the store is asked at once: it owns what it took, so a dropped caller cuts nothing.
     /// - With observers a task owns the whole way: a caller that is dropped after `before` would otherwise leave an
     ///   observer without the outcome.
-    pub(super) async fn commit(&self, store: &Arc<dyn Store>, set: WriteSet, deadline: Deadline) -> Result<Committed> {
+    pub(super) async fn commit(
+        &self,
+        store: &Arc<dyn Store>,
+        set: WriteSet,
+        deadline: Deadline,
+    ) -> Result<Committed> {
         if self.observers.is_empty() || set.is_read_only() {
             return store.commit(set, deadline).await;
         }
@@ -47,7 +55,10 @@ impl Pipeline {
             drop(answer.send(outcome));
         })?;
         answered.await.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::OutcomeUnknown, "an observer of the commit failed before its outcome was told"))
+            Err(Error::new(
+                ErrorKind::OutcomeUnknown,
+                "an observer of the commit failed before its outcome was told",
+            ))
         })
     }
 
@@ -66,7 +77,12 @@ async fn observed(
     let keys = set.touched();
     for (told, observer) in observers.iter().enumerate() {
         let ready = deadline.bound(observer.before(&keys)).await;
-        let ready = ready.unwrap_or_else(|| Err(Error::new(ErrorKind::Timeout, "an observer was not ready in time")));
+        let ready = ready.unwrap_or_else(|| {
+            Err(Error::new(
+                ErrorKind::Timeout,
+                "an observer was not ready in time",
+            ))
+        });
         if let Err(error) = ready {
             abort(&observers[..told], &keys).await;
             return Err(error);

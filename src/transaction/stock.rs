@@ -25,27 +25,40 @@ type ByLevel = BTreeMap<(Sku, LocationId), i64>;
 
 /// The steps that promise the lines of an order to it.
 pub(crate) fn allocate(order: &Order) -> Result<Vec<StockStep>> {
-    let levels = by_level(order.lines.iter().map(|line| (&line.sku, &line.location, line.quantity.get())));
-    steps(levels, |sku, location, quantity| StockStep::allocate(sku, location, quantity, order.id))
+    let levels = by_level(
+        order
+            .lines
+            .iter()
+            .map(|line| (&line.sku, &line.location, line.quantity.get())),
+    );
+    steps(levels, |sku, location, quantity| {
+        StockStep::allocate(sku, location, quantity, order.id)
+    })
 }
 
 /// The steps that give up what is promised to an order and not sent.
 pub(crate) fn release(order: &Order) -> Result<Vec<StockStep>> {
     let left = order.lines.iter().filter(|line| line.outstanding() > 0);
     let levels = by_level(left.map(|line| (&line.sku, &line.location, line.outstanding())));
-    steps(levels, |sku, location, quantity| StockStep::release(sku, location, quantity, order.id))
+    steps(levels, |sku, location, quantity| {
+        StockStep::release(sku, location, quantity, order.id)
+    })
 }
 
 /// The steps of sending so many of these lines, by number.
 pub(crate) fn ship(order: &Order, lines: &[(u32, Quantity)]) -> Result<Vec<StockStep>> {
     let levels = by_level(numbered(order, lines)?);
-    steps(levels, |sku, location, quantity| StockStep::ship(sku, location, quantity, order.id))
+    steps(levels, |sku, location, quantity| {
+        StockStep::ship(sku, location, quantity, order.id)
+    })
 }
 
 /// The steps of taking so many of these lines, by number, back to the shelf.
 pub(crate) fn restock(order: &Order, lines: &[(u32, Quantity)]) -> Result<Vec<StockStep>> {
     let levels = by_level(numbered(order, lines)?);
-    steps(levels, |sku, location, quantity| StockStep::restock(sku, location, quantity, order.id))
+    steps(levels, |sku, location, quantity| {
+        StockStep::restock(sku, location, quantity, order.id)
+    })
 }
 
 /// The steps of a new hold.
@@ -57,15 +70,27 @@ pub(crate) fn hold(lines: &[HoldLine], id: HoldId, ttl: Duration) -> Result<Vec<
         return Err(Error::invalid("lines", "must name what is held"));
     }
     if ttl.is_zero() || ttl > LONGEST_HOLD {
-        return Err(Error::invalid("ttl", "must be more than nothing and at most 30 days"));
+        return Err(Error::invalid(
+            "ttl",
+            "must be more than nothing and at most 30 days",
+        ));
     }
-    let levels = by_level(lines.iter().map(|line| (&line.sku, &line.location, line.quantity.get())));
-    steps(levels, |sku, location, quantity| StockStep::hold(sku, location, quantity, id, ttl))
+    let levels = by_level(
+        lines
+            .iter()
+            .map(|line| (&line.sku, &line.location, line.quantity.get())),
+    );
+    steps(levels, |sku, location, quantity| {
+        StockStep::hold(sku, location, quantity, id, ttl)
+    })
 }
 
 /// The end of a hold on these lines.
 pub(crate) fn unhold(hold: HoldId, lines: &[HoldLine]) -> Delta {
-    let mut levels: Vec<_> = lines.iter().map(|line| (line.sku.clone(), line.location.clone())).collect();
+    let mut levels: Vec<_> = lines
+        .iter()
+        .map(|line| (line.sku.clone(), line.location.clone()))
+        .collect();
     levels.sort();
     levels.dedup();
     Delta::Unhold { hold, levels }
@@ -83,14 +108,27 @@ pub(crate) fn hold_lines(order: &Order) -> Vec<HoldLine> {
 
 /// The lines that a hold has once it is stored: one a level.
 pub(crate) fn merged(lines: &[HoldLine]) -> Result<Vec<HoldLine>> {
-    let levels = by_level(lines.iter().map(|line| (&line.sku, &line.location, line.quantity.get())));
-    let line = |((sku, location), quantity)| Ok(HoldLine { sku, location, quantity: Quantity::new(quantity)? });
+    let levels = by_level(
+        lines
+            .iter()
+            .map(|line| (&line.sku, &line.location, line.quantity.get())),
+    );
+    let line = |((sku, location), quantity)| {
+        Ok(HoldLine {
+            sku,
+            location,
+            quantity: Quantity::new(quantity)?,
+        })
+    };
     levels.into_iter().map(line).collect()
 }
 
 /// How many units a hold keeps on a level.
 pub(crate) fn held_by(hold: &Hold, sku: &Sku, location: &LocationId) -> i64 {
-    let of_level = hold.lines.iter().filter(|line| line.sku == *sku && line.location == *location);
+    let of_level = hold
+        .lines
+        .iter()
+        .filter(|line| line.sku == *sku && line.location == *location);
     of_level.map(|line| line.quantity.get()).sum()
 }
 
@@ -101,7 +139,10 @@ pub(crate) fn held_by(hold: &Hold, sku: &Sku, location: &LocationId) -> i64 {
 pub(crate) fn adjustment(sku: &Sku, location: &LocationId, difference: i64, note: &str) -> Result<StockStep> {
     let most = Quantity::MAX.get();
     if difference == 0 || !(-most..=most).contains(&difference) {
-        return Err(Error::invalid("quantity", format!("must differ by 1 to {most}, either way")));
+        return Err(Error::invalid(
+            "quantity",
+            format!("must differ by 1 to {most}, either way"),
+        ));
     }
     check_line("note", note, 0..=200)?;
     let note = (!note.is_empty()).then(|| note.to_owned());

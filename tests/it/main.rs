@@ -1,1 +1,3 @@
-fn main(){}
+//! Tests of the public crate, in one binary: they share one server of each engine.
+
+mod conformance;

@@ -20,8 +20,15 @@ use crate::model::Version;
 /// One row of facts.
 #[derive(Debug)]
 pub(super) enum Found {
-    Numbers { n: usize, numbers: Vec<i64> },
-    Claim { n: usize, owner: Option<String>, fingerprint: Option<String> },
+    Numbers {
+        n: usize,
+        numbers: Vec<i64>,
+    },
+    Claim {
+        n: usize,
+        owner: Option<String>,
+        fingerprint: Option<String>,
+    },
 }
 
 /// Puts a row of facts where the judge looks for it.
@@ -34,7 +41,15 @@ pub(super) fn add(facts: &mut Facts, about: About, found: Found) {
         }
         (About::Level, Found::Numbers { n, numbers }) => {
             if let [on_hand, allocated, held, available] = *numbers.as_slice() {
-                facts.levels.insert(n, Running { on_hand, allocated, held, available });
+                facts.levels.insert(
+                    n,
+                    Running {
+                        on_hand,
+                        allocated,
+                        held,
+                        available,
+                    },
+                );
             }
         }
         (About::Line, Found::Numbers { n, numbers }) => {
@@ -42,7 +57,14 @@ pub(super) fn add(facts: &mut Facts, about: About, found: Found) {
                 facts.lines.insert(n, (quantity, lines));
             }
         }
-        (_, Found::Claim { n, owner, fingerprint }) => {
+        (
+            _,
+            Found::Claim {
+                n,
+                owner,
+                fingerprint,
+            },
+        ) => {
             if let Some(owner) = owner.and_then(|owner| Uuid::parse_str(&owner).ok()) {
                 facts.claims.insert(n, (owner, fingerprint));
             }
@@ -52,9 +74,19 @@ pub(super) fn add(facts: &mut Facts, about: About, found: Found) {
 }
 
 /// A row of the history: which set of the batch led which aggregate to which version.
-pub(super) fn version(set: i64, aggregate: &str, key: &str, version: i64) -> Option<(usize, Aggregate, RowKey, Version)> {
+pub(super) fn version(
+    set: i64,
+    aggregate: &str,
+    key: &str,
+    version: i64,
+) -> Option<(usize, Aggregate, RowKey, Version)> {
     let root = ROOTS.iter().find(|root| root.aggregate.as_str() == aggregate)?;
-    Some((usize::try_from(set).ok()?, root.aggregate, parse_key(key)?, Version::from(u64::try_from(version).ok()?)))
+    Some((
+        usize::try_from(set).ok()?,
+        root.aggregate,
+        parse_key(key)?,
+        Version::from(u64::try_from(version).ok()?),
+    ))
 }
 
 /// The answer of a batch as the commit row keeps it.
@@ -81,18 +113,30 @@ struct Answer {
 /// Reads the answer that a commit row kept.
 pub(super) fn applied(text: &str) -> Result<Applied> {
     let answer: Answer = parse(text)?;
-    let versions = answer.versions.iter().filter_map(|(set, aggregate, key, at)| version(*set, aggregate, key, *at));
-    Ok(Applied { at: answer.at, versions: versions.collect() })
+    let versions = answer
+        .versions
+        .iter()
+        .filter_map(|(set, aggregate, key, at)| version(*set, aggregate, key, *at));
+    Ok(Applied {
+        at: answer.at,
+        versions: versions.collect(),
+    })
 }
 
 /// Reads an answer: what was applied, or the facts of a refusal, each with the number of its step.
 #[cfg(feature = "postgres")]
-pub(super) fn read(text: &str, about: impl Fn(usize) -> Option<About>) -> Result<std::result::Result<Applied, Facts>> {
+pub(super) fn read(
+    text: &str,
+    about: impl Fn(usize) -> Option<About>,
+) -> Result<std::result::Result<Applied, Facts>> {
     let answer: Answer = parse(text)?;
     if answer.ok {
         return applied(text).map(Ok);
     }
-    let mut facts = Facts { at: answer.at, ..Facts::default() };
+    let mut facts = Facts {
+        at: answer.at,
+        ..Facts::default()
+    };
     for (step, row) in answer.facts {
         if let (Some(about), Some(found)) = (about(step), about(step).and_then(|about| found(about, &row))) {
             add(&mut facts, about, found);
@@ -106,13 +150,18 @@ fn found(about: About, row: &[serde_json::Value]) -> Option<Found> {
     let n = usize::try_from(row.first()?.as_u64()?).ok()?;
     if about == About::Claim {
         let text = |index: usize| row.get(index).and_then(|value| value.as_str()).map(str::to_owned);
-        return Some(Found::Claim { n, owner: text(1), fingerprint: text(2) });
+        return Some(Found::Claim {
+            n,
+            owner: text(1),
+            fingerprint: text(2),
+        });
     }
     let numbers: Option<Vec<i64>> = row.iter().skip(1).map(serde_json::Value::as_i64).collect();
     Some(Found::Numbers { n, numbers: numbers? })
 }
 
 fn parse(text: &str) -> Result<Answer> {
-    serde_json::from_str(text)
-        .map_err(|error| Error::new(ErrorKind::Corrupt, "the answer of a commit cannot be read").caused_by(error))
+    serde_json::from_str(text).map_err(|error| {
+        Error::new(ErrorKind::Corrupt, "the answer of a commit cannot be read").caused_by(error)
+    })
 }

@@ -95,13 +95,17 @@ struct Job {
 impl Job {
     /// The caller is there, or the set was sent already; from here on its outcome is this task's to find out.
     fn send(&self) -> bool {
-        let sent = self.state.compare_exchange(QUEUED, SENT, Ordering::AcqRel, Ordering::Acquire);
+        let sent = self
+            .state
+            .compare_exchange(QUEUED, SENT, Ordering::AcqRel, Ordering::Acquire);
         sent.is_ok() || sent == Err(SENT)
     }
 
     /// Nothing of the set was applied: its caller may leave again without doubt.
     fn unsend(&self) {
-        let _ = self.state.compare_exchange(SENT, QUEUED, Ordering::AcqRel, Ordering::Acquire);
+        let _ = self
+            .state
+            .compare_exchange(SENT, QUEUED, Ordering::AcqRel, Ordering::Acquire);
     }
 
     fn answer(self, answer: Result<Committed>) {
@@ -124,12 +128,26 @@ impl Committer {
     pub(super) fn start(engine: impl Engine) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let trouble = Arc::new(Mutex::new(None));
-        let worker = Worker { engine, jobs, waiting: Vec::new(), trouble: trouble.clone() };
+        let worker = Worker {
+            engine,
+            jobs,
+            waiting: Vec::new(),
+            trouble: trouble.clone(),
+        };
         let task = tokio::spawn(worker.work());
-        Self { queue: Mutex::new(Some(queue)), task: Mutex::new(Some(task)), trouble }
+        Self {
+            queue: Mutex::new(Some(queue)),
+            task: Mutex::new(Some(task)),
+            trouble,
+        }
     }
 
-    pub(super) async fn commit(&self, set: WriteSet, deadline: Deadline, capability: &Capability) -> Result<Committed> {
+    pub(super) async fn commit(
+        &self,
+        set: WriteSet,
+        deadline: Deadline,
+        capability: &Capability,
+    ) -> Result<Committed> {
         check(&set, capability)?;
         if deadline.is_over() {
             return Err(timeout());
@@ -138,11 +156,17 @@ impl Committer {
         let queue = queue.ok_or_else(|| Error::new(ErrorKind::Unavailable, "the store is closed"))?;
         let (reply, answer) = oneshot::channel();
         let state = Arc::new(AtomicU8::new(QUEUED));
-        let job = Job { set, deadline, state: state.clone(), reply };
+        let job = Job {
+            set,
+            deadline,
+            state: state.clone(),
+            reply,
+        };
         queue.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => {
-                Error::new(ErrorKind::RateLimited, format!("{QUEUE} writes are waiting: try again later"))
-            }
+            mpsc::error::TrySendError::Full(_) => Error::new(
+                ErrorKind::RateLimited,
+                format!("{QUEUE} writes are waiting: try again later"),
+            ),
             mpsc::error::TrySendError::Closed(_) => Error::new(ErrorKind::Unavailable, "the store is closed"),
         })?;
         drop(queue);
@@ -156,12 +180,21 @@ impl Committer {
 
     fn gone(&self, was: u8) -> Error {
         if was == SENT {
-            return Error::new(ErrorKind::OutcomeUnknown, "the deadline ended before the outcome was known");
+            return Error::new(
+                ErrorKind::OutcomeUnknown,
+                "the deadline ended before the outcome was known",
+            );
         }
-        match self.trouble.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            Some(trouble) => {
-                Error::new(ErrorKind::Unavailable, format!("nothing was sent, the database cannot be reached: {trouble}"))
-            }
+        match self
+            .trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+        {
+            Some(trouble) => Error::new(
+                ErrorKind::Unavailable,
+                format!("nothing was sent, the database cannot be reached: {trouble}"),
+            ),
             None => timeout(),
         }
     }
@@ -182,7 +215,10 @@ struct Leaving<'a>(&'a AtomicU8);
 
 impl Leaving<'_> {
     fn leave(&self) -> u8 {
-        match self.0.compare_exchange(QUEUED, LEFT, Ordering::AcqRel, Ordering::Acquire) {
+        match self
+            .0
+            .compare_exchange(QUEUED, LEFT, Ordering::AcqRel, Ordering::Acquire)
+        {
             Ok(was) | Err(was) => was,
         }
     }
@@ -195,7 +231,10 @@ impl Drop for Leaving<'_> {
 }
 
 fn too_large() -> Error {
-    Error::new(ErrorKind::TooLarge, format!("the write has more than {} bytes", super::LIMITS.bytes))
+    Error::new(
+        ErrorKind::TooLarge,
+        format!("the write has more than {} bytes", super::LIMITS.bytes),
+    )
 }
 
 fn timeout() -> Error {
@@ -211,15 +250,22 @@ fn check(set: &WriteSet, capability: &Capability) -> Result<()> {
     if operations > most {
         return Err(Error::new(
             ErrorKind::TooLarge,
-            format!("the write has {operations} operations, {} takes {most} at once", capability.engine),
+            format!(
+                "the write has {operations} operations, {} takes {most} at once",
+                capability.engine
+            ),
         ));
     }
     for delta in &set.deltas {
         let Delta::Stock(step) = delta else { continue };
-        if [step.on_hand, step.allocated, step.held, step.takes].iter().any(|units| units.unsigned_abs() > MOST_UNITS)
+        if [step.on_hand, step.allocated, step.held, step.takes]
+            .iter()
+            .any(|units| units.unsigned_abs() > MOST_UNITS)
         {
-            return Err(Error::invalid("quantity", format!("a step moves at most {MOST_UNITS} units"))
-                .concerning(format!("level {} at {}", step.sku, step.location)));
+            return Err(
+                Error::invalid("quantity", format!("a step moves at most {MOST_UNITS} units"))
+                    .concerning(format!("level {} at {}", step.sku, step.location)),
+            );
         }
     }
     Ok(())
@@ -253,9 +299,15 @@ impl<E: Engine> Worker<E> {
         }
         let mut footprint = Footprint::default();
         let arrived = std::mem::take(&mut self.waiting);
-        let (mut batch, later): (Vec<Job>, Vec<Job>) = arrived.into_iter().partition(|job| footprint.admit(&job.set));
+        let (mut batch, later): (Vec<Job>, Vec<Job>) =
+            arrived.into_iter().partition(|job| footprint.admit(&job.set));
         self.waiting = later;
-        batch.sort_by_key(|job| !job.set.deltas.iter().any(|delta| matches!(delta, Delta::Unhold { .. })));
+        batch.sort_by_key(|job| {
+            !job.set
+                .deltas
+                .iter()
+                .any(|delta| matches!(delta, Delta::Unhold { .. }))
+        });
         Some(batch)
     }
 
@@ -346,9 +398,14 @@ impl<E: Engine> Worker<E> {
                     Ok(Some(applied)) => return Some(Ran::Applied(applied)),
                     Ok(None) => {
                         batch.iter().for_each(Job::unsend);
-                        return Some(Ran::Failed { error: lost, again: true });
+                        return Some(Ran::Failed {
+                            error: lost,
+                            again: true,
+                        });
                     }
-                    Err(error) => tracing::debug!(kind = ?error.kind(), "the outcome of a commit is still open"),
+                    Err(error) => {
+                        tracing::debug!(kind = ?error.kind(), "the outcome of a commit is still open")
+                    }
                 }
             }
             attempt += 1;
@@ -356,7 +413,10 @@ impl<E: Engine> Worker<E> {
         }
         tracing::warn!("the outcome of a commit could not be found out");
         for job in batch.drain(..) {
-            job.answer(Err(Error::new(ErrorKind::OutcomeUnknown, "the outcome could not be found out")));
+            job.answer(Err(Error::new(
+                ErrorKind::OutcomeUnknown,
+                "the outcome could not be found out",
+            )));
         }
         None
     }
@@ -378,9 +438,16 @@ impl<E: Engine> Worker<E> {
 
 fn answer(batch: Vec<Job>, applied: &Applied) {
     for (index, job) in batch.into_iter().enumerate() {
-        let versions =
-            applied.versions.iter().filter(|(set, ..)| *set == index).map(|(_, kind, key, version)| (*kind, key.clone(), *version));
-        let committed = from_micros(applied.at).map(|at| Committed { replay: None, versions: versions.collect(), at });
+        let versions = applied
+            .versions
+            .iter()
+            .filter(|(set, ..)| *set == index)
+            .map(|(_, kind, key, version)| (*kind, key.clone(), *version));
+        let committed = from_micros(applied.at).map(|at| Committed {
+            replay: None,
+            versions: versions.collect(),
+            at,
+        });
         job.answer(committed);
     }
 }
@@ -398,7 +465,11 @@ fn reply_refused(batch: Vec<Job>, plan: &Plan, facts: &Facts) -> Vec<Job> {
             }
             Verdict::Replay(owner) => {
                 let at = from_micros(facts.at);
-                job.answer(at.map(|at| Committed { replay: Some(owner), versions: Vec::new(), at }));
+                job.answer(at.map(|at| Committed {
+                    replay: Some(owner),
+                    versions: Vec::new(),
+                    at,
+                }));
             }
             Verdict::Refuse(error) => job.answer(Err(error)),
         }

@@ -24,31 +24,71 @@ pub(super) struct Statement {
 /// Spells one part of a statement for PostgreSQL.
 #[cfg(feature = "postgres")]
 macro_rules! postgres_part {
-    (ids1) => { " = ANY($1)" };
-    (ids2) => { " = ANY($2)" };
-    (texts1) => { " = ANY($1)" };
-    (texts2) => { " = ANY($2)" };
-    (now) => { "($1 + (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)" };
-    (rows) => { "(SELECT json_agg(json_build_array(" };
-    (by) => { ") ORDER BY " };
-    (from) => { ")::text FROM " };
-    (end) => { ")" };
-    ($text:literal) => { $text };
+    (ids1) => {
+        " = ANY($1)"
+    };
+    (ids2) => {
+        " = ANY($2)"
+    };
+    (texts1) => {
+        " = ANY($1)"
+    };
+    (texts2) => {
+        " = ANY($2)"
+    };
+    (now) => {
+        "($1 + (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)"
+    };
+    (rows) => {
+        "(SELECT json_agg(json_build_array("
+    };
+    (by) => {
+        ") ORDER BY "
+    };
+    (from) => {
+        ")::text FROM "
+    };
+    (end) => {
+        ")"
+    };
+    ($text:literal) => {
+        $text
+    };
 }
 
 /// Spells one part of a statement for SQLite.
 #[cfg(feature = "sqlite")]
 macro_rules! sqlite_part {
-    (ids1) => { " IN (SELECT value FROM json_each($1))" };
-    (ids2) => { " IN (SELECT value FROM json_each($2))" };
-    (texts1) => { " IN (SELECT value FROM json_each($1))" };
-    (texts2) => { " IN (SELECT value FROM json_each($2))" };
-    (now) => { "($1 + CAST(unixepoch('now', 'subsec') * 1000000 AS INTEGER))" };
-    (rows) => { "(SELECT json_group_array(json_array(" };
-    (by) => { ") ORDER BY " };
-    (from) => { ") FROM " };
-    (end) => { ")" };
-    ($text:literal) => { $text };
+    (ids1) => {
+        " IN (SELECT value FROM json_each($1))"
+    };
+    (ids2) => {
+        " IN (SELECT value FROM json_each($2))"
+    };
+    (texts1) => {
+        " IN (SELECT value FROM json_each($1))"
+    };
+    (texts2) => {
+        " IN (SELECT value FROM json_each($2))"
+    };
+    (now) => {
+        "($1 + CAST(unixepoch('now', 'subsec') * 1000000 AS INTEGER))"
+    };
+    (rows) => {
+        "(SELECT json_group_array(json_array("
+    };
+    (by) => {
+        ") ORDER BY "
+    };
+    (from) => {
+        ") FROM "
+    };
+    (end) => {
+        ")"
+    };
+    ($text:literal) => {
+        $text
+    };
 }
 
 /// Composes a [`Statement`] from its name, literals, and the words that the dialects spell differently.
@@ -126,7 +166,10 @@ fn missing(column: usize) -> Error {
 }
 
 /// Puts what was found in the order in which it was asked for.
-pub(super) fn in_order<K: Ord, T: Clone>(asked: impl Iterator<Item = K>, found: Vec<(K, T)>) -> Vec<Option<T>> {
+pub(super) fn in_order<K: Ord, T: Clone>(
+    asked: impl Iterator<Item = K>,
+    found: Vec<(K, T)>,
+) -> Vec<Option<T>> {
     let found: std::collections::BTreeMap<K, T> = found.into_iter().collect();
     asked.map(|key| found.get(&key).cloned()).collect()
 }
@@ -134,11 +177,16 @@ pub(super) fn in_order<K: Ord, T: Clone>(asked: impl Iterator<Item = K>, found: 
 /// Reads a stored document.
 pub(super) fn document<T: serde::de::DeserializeOwned>(what: &'static str, text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| {
-        Error::new(ErrorKind::Corrupt, "a stored document cannot be read").concerning(what).caused_by(error)
+        Error::new(ErrorKind::Corrupt, "a stored document cannot be read")
+            .concerning(what)
+            .caused_by(error)
     })
 }
 
 /// The rows of an aggregate's parts, as a statement returns them.
-pub(super) fn parts<T: serde::de::DeserializeOwned>(what: &'static str, text: Option<String>) -> Result<Vec<T>> {
+pub(super) fn parts<T: serde::de::DeserializeOwned>(
+    what: &'static str,
+    text: Option<String>,
+) -> Result<Vec<T>> {
     text.map_or_else(|| Ok(Vec::new()), |text| document(what, &text))
 }

@@ -20,7 +20,10 @@ pub(super) struct Filter {
 impl Filter {
     /// Starts with a head that ends in a `WHERE` clause.
     pub(super) fn new(head: &str) -> Self {
-        Self { sql: head.to_owned(), args: Vec::new() }
+        Self {
+            sql: head.to_owned(),
+            args: Vec::new(),
+        }
     }
 
     /// Adds `AND text`, in which each `?` is the next of the values.
@@ -62,5 +65,8 @@ pub(super) fn id(text: &str) -> Result<Uuid> {
 
 /// The cursor does not belong to this list.
 pub(super) fn bad_cursor() -> Error {
-    Error::invalid("after", "the cursor does not belong to this list: start from its first page")
+    Error::invalid(
+        "after",
+        "the cursor does not belong to this list: start from its first page",
+    )
 }

@@ -50,7 +50,12 @@ pub(super) enum Verdict {
 
 /// Decides about each set in its turn; what an admitted set changes counts for those after it.
 pub(super) fn judge(sets: &[&WriteSet], plan: &Plan, facts: &Facts) -> Vec<Verdict> {
-    let mut bench = Bench { plan, facts, levels: BTreeMap::new(), lines: BTreeMap::new() };
+    let mut bench = Bench {
+        plan,
+        facts,
+        levels: BTreeMap::new(),
+        lines: BTreeMap::new(),
+    };
     sets.iter().map(|set| bench.judge(set)).collect()
 }
 
@@ -68,7 +73,10 @@ impl Bench<'_> {
             Ok(None) => {}
             Err(error) => return Verdict::Refuse(error),
         }
-        let checks = self.rows(set).and_then(|()| self.claims(set)).and_then(|()| self.lines(set));
+        let checks = self
+            .rows(set)
+            .and_then(|()| self.claims(set))
+            .and_then(|()| self.lines(set));
         match checks.and_then(|lines| self.stock(set).map(|levels| (lines, levels))) {
             Ok((lines, levels)) => {
                 self.lines.extend(lines);
@@ -85,7 +93,9 @@ impl Bench<'_> {
     }
 
     fn key(&self, set: &WriteSet) -> Result<Option<Uuid>> {
-        let Some(key) = &set.idempotency else { return Ok(None) };
+        let Some(key) = &set.idempotency else {
+            return Ok(None);
+        };
         match self.taken(&Idempotency::space(&key.scope), key.key.as_str()) {
             None => Ok(None),
             Some((owner, Some(found))) if *found == hex(&key.fingerprint) => Ok(Some(*owner)),
@@ -100,7 +110,10 @@ impl Bench<'_> {
 
     fn version(&self, aggregate: Aggregate, key: &RowKey) -> (i64, bool) {
         let place = self.plan.rows.get(&(aggregate, key.clone()));
-        place.and_then(|n| self.facts.rows.get(&(aggregate, *n))).copied().unwrap_or((0, false))
+        place
+            .and_then(|n| self.facts.rows.get(&(aggregate, *n)))
+            .copied()
+            .unwrap_or((0, false))
     }
 
     fn rows(&self, set: &WriteSet) -> Result<()> {
@@ -123,7 +136,10 @@ impl Bench<'_> {
             }
         }
         for delta in &set.deltas {
-            let must_exist = matches!(delta, Delta::CartLine(_) | Delta::Order { .. } | Delta::Payment { .. });
+            let must_exist = matches!(
+                delta,
+                Delta::CartLine(_) | Delta::Order { .. } | Delta::Payment { .. }
+            );
             for (aggregate, key) in delta.touched() {
                 let (found, live) = self.version(aggregate, &key);
                 if must_exist && found == 0 {
@@ -140,12 +156,18 @@ impl Bench<'_> {
     fn claims(&self, set: &WriteSet) -> Result<()> {
         let releases = set.all_releases();
         for Claim { key, owner } in set.all_claims() {
-            let Some((found, _)) = self.taken(key.space, &key.key) else { continue };
-            let released = releases.iter().any(|(released, by)| *released == key && by == found);
+            let Some((found, _)) = self.taken(key.space, &key.key) else {
+                continue;
+            };
+            let released = releases
+                .iter()
+                .any(|(released, by)| *released == key && by == found);
             if *found != owner && !released {
-                return Err(Error::new(ErrorKind::AlreadyExists, format!("{} is taken", key.space))
-                    .concerning(format!("{} {}", key.space, key.key))
-                    .existing(*found));
+                return Err(
+                    Error::new(ErrorKind::AlreadyExists, format!("{} is taken", key.space))
+                        .concerning(format!("{} {}", key.space, key.key))
+                        .existing(*found),
+                );
             }
         }
         Ok(())
@@ -156,16 +178,29 @@ impl Bench<'_> {
         for delta in &set.deltas {
             let Delta::CartLine(step) = delta else { continue };
             let place = (step.cart.uuid(), step.line.key.as_str().to_owned());
-            let stored = self.plan.lines.get(&place).and_then(|n| self.facts.lines.get(n)).copied();
+            let stored = self
+                .plan
+                .lines
+                .get(&place)
+                .and_then(|n| self.facts.lines.get(n))
+                .copied();
             let (quantity, lines) = stored.unwrap_or((0, 0));
-            let before = own.get(&place).or_else(|| self.lines.get(&place)).copied().unwrap_or(quantity);
+            let before = own
+                .get(&place)
+                .or_else(|| self.lines.get(&place))
+                .copied()
+                .unwrap_or(quantity);
             if before + step.line.quantity.get() > LINE_LIMIT {
-                return Err(Error::invalid("quantity", format!("a line holds at most {LINE_LIMIT} units"))
-                    .concerning(format!("cart {} line {}", step.cart, step.line.sku)));
+                return Err(
+                    Error::invalid("quantity", format!("a line holds at most {LINE_LIMIT} units"))
+                        .concerning(format!("cart {} line {}", step.cart, step.line.sku)),
+                );
             }
             if before == 0 && lines >= LINES_LIMIT {
-                return Err(Error::invalid("lines", format!("a cart holds at most {LINES_LIMIT} lines"))
-                    .concerning(format!("cart {}", step.cart)));
+                return Err(
+                    Error::invalid("lines", format!("a cart holds at most {LINES_LIMIT} lines"))
+                        .concerning(format!("cart {}", step.cart)),
+                );
             }
             own.insert(place, before + step.line.quantity.get());
         }
@@ -180,7 +215,13 @@ impl Bench<'_> {
             let place = (step.sku.clone(), step.location.clone());
             let mut level = match own.get(&place).or_else(|| self.levels.get(&place)) {
                 Some(level) => *level,
-                None => self.plan.levels.get(&place).and_then(|n| self.facts.levels.get(n)).copied().unwrap_or_default(),
+                None => self
+                    .plan
+                    .levels
+                    .get(&place)
+                    .and_then(|n| self.facts.levels.get(n))
+                    .copied()
+                    .unwrap_or_default(),
             };
             if step.takes > level.available {
                 short.push(shortage(step, level.available));
@@ -209,12 +250,15 @@ fn shortage(step: &StockStep, available: i64) -> Shortage {
 }
 
 fn physical(step: &StockStep, after: &Running) -> Result<()> {
-    let below = [("on_hand", step.on_hand, after.on_hand), ("allocated", step.allocated, after.allocated), (
-        "held",
-        step.held,
-        after.held,
-    )];
-    match below.into_iter().find(|(_, change, after)| *change < 0 && *after < 0) {
+    let below = [
+        ("on_hand", step.on_hand, after.on_hand),
+        ("allocated", step.allocated, after.allocated),
+        ("held", step.held, after.held),
+    ];
+    match below
+        .into_iter()
+        .find(|(_, change, after)| *change < 0 && *after < 0)
+    {
         None => Ok(()),
         Some((counter, ..)) => Err(Error::invalid(counter, "the step would leave less than nothing")
             .concerning(format!("level {} at {}", step.sku, step.location))),
@@ -236,5 +280,9 @@ fn moved(aggregate: Aggregate, key: &RowKey, found: i64) -> Error {
 }
 
 fn closed(key: &RowKey) -> Error {
-    Error::new(ErrorKind::Conflict, "the cart is closed or expired: open another one").concerning(format!("cart {key}"))
+    Error::new(
+        ErrorKind::Conflict,
+        "the cart is closed or expired: open another one",
+    )
+    .concerning(format!("cart {key}"))
 }

@@ -35,11 +35,19 @@ use crate::spi::store::Limits;
 use crate::spi::store::Readers;
 
 /// Aggregates that the SQL stores hold.
-const AGGREGATES: &[Aggregate] =
-    &[Aggregate::Product, Aggregate::Cart, Aggregate::Order, Aggregate::Payment, Aggregate::Level];
+const AGGREGATES: &[Aggregate] = &[
+    Aggregate::Product,
+    Aggregate::Cart,
+    Aggregate::Order,
+    Aggregate::Payment,
+    Aggregate::Level,
+];
 
 /// What one write set may hold: enough for an import of a thousand products, little enough for one statement.
-const LIMITS: Limits = Limits { operations: 10_000, bytes: 16 * 1024 * 1024 };
+const LIMITS: Limits = Limits {
+    operations: 10_000,
+    bytes: 16 * 1024 * 1024,
+};
 
 const fn capability(engine: &'static str) -> Capability {
     Capability::new(engine, AGGREGATES, LIMITS)
@@ -47,15 +55,15 @@ const fn capability(engine: &'static str) -> Capability {
 
 /// The readers over one engine.
 fn readers<R: dialect::Reads>(reads: &Arc<R>) -> Readers {
-    let mut readers = Readers::default();
-    readers.product = Some(Arc::new(tables::product::SqlProducts(reads.clone())));
-    readers.cart = Some(Arc::new(tables::cart::SqlCarts(reads.clone())));
-    readers.order = Some(Arc::new(tables::order::SqlOrders(reads.clone())));
-    readers.payment = Some(Arc::new(tables::payment::SqlPayments(reads.clone())));
-    readers.inventory = Some(Arc::new(tables::level::SqlInventory(reads.clone())));
-    readers.claim = Some(Arc::new(tables::keys::SqlClaims(reads.clone())));
-    readers.history = Some(Arc::new(tables::keys::SqlHistory(reads.clone())));
-    readers
+    Readers {
+        product: Some(Arc::new(tables::product::SqlProducts(reads.clone()))),
+        cart: Some(Arc::new(tables::cart::SqlCarts(reads.clone()))),
+        order: Some(Arc::new(tables::order::SqlOrders(reads.clone()))),
+        payment: Some(Arc::new(tables::payment::SqlPayments(reads.clone()))),
+        inventory: Some(Arc::new(tables::level::SqlInventory(reads.clone()))),
+        claim: Some(Arc::new(tables::keys::SqlClaims(reads.clone()))),
+        history: Some(Arc::new(tables::keys::SqlHistory(reads.clone()))),
+    }
 }
 
 /// A write set made before a restore must not be applied to what was restored.
@@ -65,6 +73,9 @@ fn check_epoch(set: &crate::spi::store::WriteSet, epoch: i64) -> crate::error::R
     }
     Err(crate::error::Error::new(
         crate::error::ErrorKind::Conflict,
-        format!("the write was made in epoch {}, the store is in epoch {epoch}: read again", set.epoch),
+        format!(
+            "the write was made in epoch {}, the store is in epoch {epoch}: read again",
+            set.epoch
+        ),
     ))
 }

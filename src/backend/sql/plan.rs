@@ -50,7 +50,11 @@ impl Payload {
 
     /// The lists that have rows, as JSON.
     pub(super) fn finish(self) -> BTreeMap<String, String> {
-        self.lists.into_iter().filter(|(_, rows)| !rows.is_empty()).map(|(name, rows)| (name, rows.finish())).collect()
+        self.lists
+            .into_iter()
+            .filter(|(_, rows)| !rows.is_empty())
+            .map(|(name, rows)| (name, rows.finish()))
+            .collect()
     }
 }
 
@@ -91,8 +95,12 @@ impl Running {
 }
 
 impl Needs {
-    const NONE: Self =
-        Self { on_hand: UNBOUNDED, allocated: UNBOUNDED, held: UNBOUNDED, available: UNBOUNDED };
+    const NONE: Self = Self {
+        on_hand: UNBOUNDED,
+        allocated: UNBOUNDED,
+        held: UNBOUNDED,
+        available: UNBOUNDED,
+    };
 
     /// Raises the bounds so that `step`, coming after what is `running`, finds what it takes and leaves no counter
     /// below zero.
@@ -133,9 +141,22 @@ struct LevelWork {
     creates: bool,
 }
 
+/// A unique key that the batch takes.
+#[derive(Debug)]
+struct Taken {
+    owner: Uuid,
+    /// Of an idempotency key, which is taken once only.
+    fingerprint: Option<String>,
+    /// Who gives the key up in the same batch.
+    from: Option<Uuid>,
+}
+
 /// Lays out the write sets of one database transaction; they must not [collide](Footprint).
 pub(super) fn lay_out(sets: &[&WriteSet]) -> Result<Plan> {
-    let mut plan = Plan { writes: sets.iter().any(|set| !set.is_read_only()), ..Plan::default() };
+    let mut plan = Plan {
+        writes: sets.iter().any(|set| !set.is_read_only()),
+        ..Plan::default()
+    };
     plan.row_needs(sets)?;
     plan.stock(sets);
     plan.lines(sets);
@@ -183,11 +204,17 @@ impl Plan {
 
     fn stock(&mut self, sets: &[&WriteSet]) {
         let mut work: BTreeMap<LevelKey, LevelWork> = BTreeMap::new();
-        let blank = || LevelWork { needs: Needs::NONE, running: Running::default(), creates: false };
+        let blank = || LevelWork {
+            needs: Needs::NONE,
+            running: Running::default(),
+            creates: false,
+        };
         for delta in sets.iter().flat_map(|set| &set.deltas) {
             match delta {
                 Delta::Stock(step) => {
-                    let level = work.entry((step.sku.clone(), step.location.clone())).or_insert_with(blank);
+                    let level = work
+                        .entry((step.sku.clone(), step.location.clone()))
+                        .or_insert_with(blank);
                     level.needs.admit(step, &level.running);
                     level.running.add(step);
                     level.creates |= step.on_hand > 0;
@@ -292,18 +319,39 @@ impl Plan {
             row.text(key);
             row.id(*owner);
         }
-        let mut taken: BTreeMap<(String, String), (Uuid, Option<String>, Option<Uuid>)> = BTreeMap::new();
+        let mut taken: BTreeMap<(String, String), Taken> = BTreeMap::new();
         for set in sets {
             for claim in set.all_claims() {
                 let from = released.get(&(claim.key.space, claim.key.key.clone())).copied();
-                taken.insert((claim.key.space.to_owned(), claim.key.key), (claim.owner, None, from));
+                let claimed = Taken {
+                    owner: claim.owner,
+                    fingerprint: None,
+                    from,
+                };
+                taken.insert((claim.key.space.to_owned(), claim.key.key), claimed);
             }
             if let Some(key) = &set.idempotency {
                 let place = (Idempotency::space(&key.scope), key.key.as_str().to_owned());
-                taken.insert(place, (key.owner, Some(hex(&key.fingerprint)), None));
+                let claimed = Taken {
+                    owner: key.owner,
+                    fingerprint: Some(hex(&key.fingerprint)),
+                    from: None,
+                };
+                taken.insert(place, claimed);
             }
         }
-        for (n, ((space, key), (owner, fingerprint, from))) in taken.into_iter().enumerate() {
+        for (
+            n,
+            (
+                (space, key),
+                Taken {
+                    owner,
+                    fingerprint,
+                    from,
+                },
+            ),
+        ) in taken.into_iter().enumerate()
+        {
             let mut row = self.payload.list("claims").row();
             row.int(signed(n));
             row.text(&space);
@@ -333,7 +381,9 @@ impl Plan {
     }
 
     fn put_parts(&mut self, root: &Root, put: &Put) {
-        let (Some(part), Parts::Whole) = (root.part, put.parts) else { return };
+        let (Some(part), Parts::Whole) = (root.part, put.parts) else {
+            return;
+        };
         if let (Some(_), RowKey::Id(owner)) = (put.expected, put.record.key()) {
             self.payload.list(format!("clear_{}", part.table)).row().id(owner);
         }
@@ -343,9 +393,15 @@ impl Plan {
     fn deletes(&mut self, index: usize, set: &WriteSet) -> Result<()> {
         for delete in &set.deletes {
             let root = Root::of(delete.aggregate)?;
-            write_key(&delete.key, &mut self.payload.list(format!("delete_{}", root.table)).row());
+            write_key(
+                &delete.key,
+                &mut self.payload.list(format!("delete_{}", root.table)).row(),
+            );
             if let (Some(part), RowKey::Id(owner)) = (root.part, &delete.key) {
-                self.payload.list(format!("clear_{}", part.table)).row().id(*owner);
+                self.payload
+                    .list(format!("clear_{}", part.table))
+                    .row()
+                    .id(*owner);
             }
             let (actor, events) = author(set);
             let mut row = self.payload.list("record_deletes").row();
@@ -355,15 +411,23 @@ impl Plan {
             row.text(&events);
             row.text(delete.aggregate.as_str());
             row.text(&key_text(&delete.key));
-            row.int(delete.expected.stored());
+            row.int(delete.expected.next().stored());
         }
         Ok(())
     }
 
     fn record(&mut self, index: usize, set: &WriteSet) -> Result<()> {
         let (actor, events) = author(set);
-        let put: BTreeSet<_> = set.puts.iter().map(|put| (put.record.aggregate(), put.record.key())).collect();
-        let deleted: BTreeSet<_> = set.deletes.iter().map(|gone| (gone.aggregate, gone.key.clone())).collect();
+        let put: BTreeSet<_> = set
+            .puts
+            .iter()
+            .map(|put| (put.record.aggregate(), put.record.key()))
+            .collect();
+        let deleted: BTreeSet<_> = set
+            .deletes
+            .iter()
+            .map(|gone| (gone.aggregate, gone.key.clone()))
+            .collect();
         for place in set.touched() {
             if deleted.contains(&place) {
                 continue;
@@ -394,7 +458,10 @@ impl Plan {
         }
         for ((aggregate, id), sum) in sums {
             let root = Root::of(aggregate)?;
-            debug_assert!(matches!(root.delta, [Change::Add(_), Change::Add(_), Change::Add(_)]));
+            debug_assert!(matches!(
+                root.delta,
+                [Change::Add(_), Change::Add(_), Change::Add(_)]
+            ));
             let mut row = self.payload.list(format!("delta_{}", root.table)).row();
             row.id(id);
             row.int(sum.authorized);
@@ -410,17 +477,32 @@ fn needs_of(set: &WriteSet) -> Vec<((Aggregate, RowKey), RowNeed)> {
     let mut needs = Vec::new();
     for put in &set.puts {
         let version = exact(put.expected);
-        let need = RowNeed { writes: true, low: version, high: version, live: put.live };
+        let need = RowNeed {
+            writes: true,
+            low: version,
+            high: version,
+            live: put.live,
+        };
         needs.push(((put.record.aggregate(), put.record.key()), need));
     }
     for delete in &set.deletes {
         let version = exact(Some(delete.expected));
-        let need = RowNeed { writes: true, low: version, high: version, live: false };
+        let need = RowNeed {
+            writes: true,
+            low: version,
+            high: version,
+            live: false,
+        };
         needs.push(((delete.aggregate, delete.key.clone()), need));
     }
     for read in &set.reads {
         let version = exact(read.version);
-        let need = RowNeed { writes: false, low: version, high: version, live: false };
+        let need = RowNeed {
+            writes: false,
+            low: version,
+            high: version,
+            live: false,
+        };
         needs.push(((read.aggregate, read.key.clone()), need));
     }
     for delta in &set.deltas {
@@ -429,7 +511,12 @@ fn needs_of(set: &WriteSet) -> Vec<((Aggregate, RowKey), RowNeed)> {
             Delta::CartLine(_) => (1, true),
             Delta::Order { .. } | Delta::Payment { .. } => (1, false),
         };
-        let need = RowNeed { writes: true, low, high: i64::MAX, live };
+        let need = RowNeed {
+            writes: true,
+            low,
+            high: i64::MAX,
+            live,
+        };
         needs.extend(delta.touched().into_iter().map(|place| (place, need)));
     }
     needs
@@ -437,7 +524,10 @@ fn needs_of(set: &WriteSet) -> Vec<((Aggregate, RowKey), RowNeed)> {
 
 fn author(set: &WriteSet) -> (String, String) {
     let names: Vec<&str> = set.events.iter().map(|event| event.name.as_str()).collect();
-    (set.actor.to_string(), serde_json::to_string(&names).unwrap_or_else(|_| "[]".to_owned()))
+    (
+        set.actor.to_string(),
+        serde_json::to_string(&names).unwrap_or_else(|_| "[]".to_owned()),
+    )
 }
 
 /// A key as the history writes it.
@@ -451,17 +541,22 @@ pub(super) fn key_text(key: &RowKey) -> String {
 /// Reads a key as the history writes it.
 pub(super) fn parse_key(text: &str) -> Option<RowKey> {
     if let Some((sku, location)) = text.split_once('@') {
-        return Some(RowKey::Level(Sku::new(sku).ok()?, LocationId::new(location).ok()?));
+        return Some(RowKey::Level(
+            Sku::new(sku).ok()?,
+            LocationId::new(location).ok()?,
+        ));
     }
     Uuid::parse_str(text).ok().map(RowKey::Id)
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 fn signed(n: usize) -> i64 {
@@ -484,19 +579,36 @@ impl Footprint {
     /// A row has one put, or many deltas, or many reads; a unique key and a hold have one set.
     pub(super) fn admit(&mut self, set: &WriteSet) -> bool {
         let mut own = Self::default();
-        own.owned.extend(set.puts.iter().map(|put| (put.record.aggregate(), put.record.key())));
-        own.owned.extend(set.deletes.iter().map(|gone| (gone.aggregate, gone.key.clone())));
-        own.changed.extend(set.deltas.iter().flat_map(Delta::touched));
-        own.read.extend(set.reads.iter().map(|read| (read.aggregate, read.key.clone())));
-        own.keys.extend(set.all_claims().into_iter().map(|claim| (claim.key.space.to_owned(), claim.key.key)));
-        own.keys.extend(set.all_releases().into_iter().map(|(key, _)| (key.space.to_owned(), key.key)));
-        own.keys.extend(
-            set.idempotency.iter().map(|key| (Idempotency::space(&key.scope), key.key.as_str().to_owned())),
+        own.owned.extend(
+            set.puts
+                .iter()
+                .map(|put| (put.record.aggregate(), put.record.key())),
         );
-        own.holds.extend(set.deltas.iter().filter_map(|delta| match delta {
-            Delta::Unhold { hold, .. } => Some(*hold),
-            _ => None,
-        }));
+        own.owned
+            .extend(set.deletes.iter().map(|gone| (gone.aggregate, gone.key.clone())));
+        own.changed.extend(set.deltas.iter().flat_map(Delta::touched));
+        own.read
+            .extend(set.reads.iter().map(|read| (read.aggregate, read.key.clone())));
+        own.keys.extend(
+            set.all_claims()
+                .into_iter()
+                .map(|claim| (claim.key.space.to_owned(), claim.key.key)),
+        );
+        own.keys.extend(
+            set.all_releases()
+                .into_iter()
+                .map(|(key, _)| (key.space.to_owned(), key.key)),
+        );
+        own.keys.extend(
+            set.idempotency
+                .iter()
+                .map(|key| (Idempotency::space(&key.scope), key.key.as_str().to_owned())),
+        );
+        own.holds
+            .extend(set.deltas.iter().filter_map(|delta| match delta {
+                Delta::Unhold { hold, .. } => Some(*hold),
+                _ => None,
+            }));
         let free = own.owned.is_disjoint(&self.owned)
             && own.owned.is_disjoint(&self.changed)
             && own.owned.is_disjoint(&self.read)

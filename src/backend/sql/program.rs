@@ -117,8 +117,12 @@ pub(super) fn list(verb: &str, table: &str) -> String {
 const N: Column = Column("n", Kind::Int);
 
 /// What a row must be like: written or only read, its version between two bounds (0 is absent), live or not.
-const CHECK: [Column; 4] =
-    [Column("writes", Kind::Int), Column("low", Kind::Int), Column("high", Kind::Int), Column("live", Kind::Int)];
+const CHECK: [Column; 4] = [
+    Column("writes", Kind::Int),
+    Column("low", Kind::Int),
+    Column("high", Kind::Int),
+    Column("live", Kind::Int),
+];
 
 /// Every step in the order in which they run.
 pub(super) fn steps(spelling: &dyn Spelling) -> Vec<Step> {
@@ -146,13 +150,21 @@ fn look_at_root(sp: &dyn Spelling, position: usize, root: &Root) -> Step {
     let mut columns = vec![N];
     columns.extend(root.key);
     columns.extend(CHECK);
-    let live = root.live.map_or_else(|| "1".to_owned(), |live| {
-        format!("CASE WHEN {} THEN 1 ELSE 0 END", live.replace("{now}", sp.now()))
-    });
+    let live = root.live.map_or_else(
+        || "1".to_owned(),
+        |live| format!("CASE WHEN {} THEN 1 ELSE 0 END", live.replace("{now}", sp.now())),
+    );
     let select = format!("t.version, {live} AS live");
     let table = format!("stockroom_{}", root.table);
     let join = |only, lock, alias| {
-        sp.look_up(&LookUp { table: &table, key: root.key, select: &select, only, lock, alias })
+        sp.look_up(&LookUp {
+            table: &table,
+            key: root.key,
+            select: &select,
+            only,
+            lock,
+            alias,
+        })
     };
     // One pass over the sorted list takes every lock of the kind in one order, each in its own strength.
     let sql = format!(
@@ -163,7 +175,11 @@ fn look_at_root(sp: &dyn Spelling, position: usize, root: &Root) -> Step {
         join("r.writes = 1", Lock::Write, "w"),
         join("r.writes = 0", Lock::Share, "s"),
     );
-    Step { list, phase: Phase::Look(Facts::Root(position)), sql }
+    Step {
+        list,
+        phase: Phase::Look(Facts::Root(position)),
+        sql,
+    }
 }
 
 /// What expired or is released on a level is free again. The rows were locked by the statement before, so that this one
@@ -188,12 +204,23 @@ fn look_at_levels(sp: &dyn Spelling) -> Step {
         sp.rows(&list, &NEED),
         plain(sp, "stockroom_levels", &LEVEL, &select, "l"),
     );
-    Step { list, phase: Phase::Look(Facts::Level), sql }
+    Step {
+        list,
+        phase: Phase::Look(Facts::Level),
+        sql,
+    }
 }
 
 /// A look-up without a lock of its own.
 fn plain(sp: &dyn Spelling, table: &str, key: &[Column], select: &str, alias: &str) -> String {
-    sp.look_up(&LookUp { table, key, select, only: "true", lock: Lock::None, alias })
+    sp.look_up(&LookUp {
+        table,
+        key,
+        select,
+        only: "true",
+        lock: Lock::None,
+        alias,
+    })
 }
 
 /// Lower bounds under which every step of the batch holds, one after the other.
@@ -209,7 +236,12 @@ const NEED: [Column; 7] = [
 
 fn look_at_lines(sp: &dyn Spelling) -> Step {
     let list = "need_lines".to_owned();
-    let columns = [N, Column("cart_id", Kind::Id), Column("line_key", Kind::Text), Column("more", Kind::Int)];
+    let columns = [
+        N,
+        Column("cart_id", Kind::Id),
+        Column("line_key", Kind::Text),
+        Column("more", Kind::Int),
+    ];
     let count = "(SELECT count(*) FROM stockroom_cart_lines AS c WHERE c.cart_id = r.cart_id)";
     let sql = format!(
         "SELECT r.n AS n, coalesce(q.quantity, 0) + r.more <= {LINE_LIMIT} \
@@ -218,7 +250,11 @@ fn look_at_lines(sp: &dyn Spelling) -> Step {
         sp.rows(&list, &columns),
         plain(sp, "stockroom_cart_lines", &columns[1..3], "t.quantity", "q"),
     );
-    Step { list, phase: Phase::Look(Facts::Line), sql }
+    Step {
+        list,
+        phase: Phase::Look(Facts::Line),
+        sql,
+    }
 }
 
 const CLAIM: [Column; 4] = [
@@ -248,7 +284,11 @@ fn look_at_claims(sp: &dyn Spelling) -> Step {
         sp.rows(&list, &TAKEN),
         plain(sp, "stockroom_claims", &CLAIM[..2], "t.owner, t.fingerprint", "c"),
     );
-    Step { list, phase: Phase::Look(Facts::Claim), sql }
+    Step {
+        list,
+        phase: Phase::Look(Facts::Claim),
+        sql,
+    }
 }
 
 fn write_claims(sp: &dyn Spelling) -> [Step; 2] {
@@ -279,18 +319,37 @@ fn write_claims(sp: &dyn Spelling) -> [Step; 2] {
 fn write_root(sp: &dyn Spelling, root: &Root) -> Vec<Step> {
     let table = format!("stockroom_{}", root.table);
     let version = [Column("version", Kind::Int)];
-    let whole: Vec<Column> = root.key.iter().chain(&version).chain(root.insert).copied().collect();
-    let update: Vec<Column> = root.key.iter().chain(&version).chain(root.update).copied().collect();
+    let whole: Vec<Column> = root
+        .key
+        .iter()
+        .chain(&version)
+        .chain(root.insert)
+        .copied()
+        .collect();
+    let update: Vec<Column> = root
+        .key
+        .iter()
+        .chain(&version)
+        .chain(root.update)
+        .copied()
+        .collect();
     let mut steps = Vec::new();
     let name = list("insert", root.table);
     steps.push(Step {
-        sql: format!("INSERT INTO {table} ({0}) SELECT {0} FROM {1} AS r", names(&whole), sp.rows(&name, &whole)),
+        sql: format!(
+            "INSERT INTO {table} ({0}) SELECT {0} FROM {1} AS r",
+            names(&whole),
+            sp.rows(&name, &whole)
+        ),
         list: name,
         phase: Phase::Write,
     });
     let name = list("update", root.table);
-    let assignments: Vec<String> =
-        version.iter().chain(root.update).map(|column| format!("{0} = r.{0}", column.0)).collect();
+    let assignments: Vec<String> = version
+        .iter()
+        .chain(root.update)
+        .map(|column| format!("{0} = r.{0}", column.0))
+        .collect();
     steps.push(Step {
         sql: format!(
             "UPDATE {table} AS t SET {} FROM {} AS r WHERE {}",
@@ -328,7 +387,11 @@ fn write_part(sp: &dyn Spelling, part: &Part) -> Vec<Step> {
     let insert = list("insert", part.table);
     let mut steps = vec![
         Step {
-            sql: format!("DELETE FROM {table} WHERE {0} IN (SELECT {0} FROM {1} AS r)", part.owner, sp.rows(&clear, &owner)),
+            sql: format!(
+                "DELETE FROM {table} WHERE {0} IN (SELECT {0} FROM {1} AS r)",
+                part.owner,
+                sp.rows(&clear, &owner)
+            ),
             list: clear,
             phase: Phase::Write,
         },
@@ -375,7 +438,10 @@ fn change_root(sp: &dyn Spelling, root: &Root) -> Step {
         let _ = match change {
             Change::Add(column) => write!(set, ", {column} = t.{column} + r.{column}"),
             Change::Expire(column) => {
-                write!(set, ", {column} = CASE WHEN r.{column} > t.{column} THEN r.{column} ELSE t.{column} END")
+                write!(
+                    set,
+                    ", {column} = CASE WHEN r.{column} > t.{column} THEN r.{column} ELSE t.{column} END"
+                )
             }
         };
     }
@@ -402,8 +468,13 @@ fn write_stock(sp: &dyn Spelling) -> Vec<Step> {
         "(h.sku, h.location) IN (SELECT r.sku, r.location FROM {locked} AS r) AND (h.expires_at <= {now} OR {})",
         sp.in_list("h.hold_id")
     );
-    let opened =
-        [Column("hold_id", Kind::Id), LEVEL[0], LEVEL[1], Column("quantity", Kind::Int), Column("expires_at", Kind::Expiry)];
+    let opened = [
+        Column("hold_id", Kind::Id),
+        LEVEL[0],
+        LEVEL[1],
+        Column("quantity", Kind::Int),
+        Column("expires_at", Kind::Expiry),
+    ];
     let moved = [
         LEVEL[0],
         LEVEL[1],
@@ -414,49 +485,84 @@ fn write_stock(sp: &dyn Spelling) -> Vec<Step> {
         Column("reference", Kind::Id),
         Column("note", Kind::Text),
     ];
-    let stepped = [LEVEL[0], LEVEL[1], Column("on_hand", Kind::Int), Column("allocated", Kind::Int), Column("held", Kind::Int)];
-    let step = |list: &str, sql: String| Step { list: list.to_owned(), phase: Phase::Write, sql };
+    let stepped = [
+        LEVEL[0],
+        LEVEL[1],
+        Column("on_hand", Kind::Int),
+        Column("allocated", Kind::Int),
+        Column("held", Kind::Int),
+    ];
+    let step = |list: &str, sql: String| Step {
+        list: list.to_owned(),
+        phase: Phase::Write,
+        sql,
+    };
     vec![
-        step("need_levels", format!(
-            "INSERT INTO stockroom_movements (sku, location, kind, on_hand, allocated, held, reference, note, at, commit_id) \
+        step(
+            "need_levels",
+            format!(
+                "INSERT INTO stockroom_movements (sku, location, kind, on_hand, allocated, held, reference, note, at, commit_id) \
              SELECT h.sku, h.location, CASE WHEN {} THEN 'unhold' ELSE 'expire' END, 0, 0, -h.quantity, h.hold_id, NULL, {now}, {} \
              FROM stockroom_holds AS h WHERE {gone}",
-            sp.in_list("h.hold_id"),
-            sp.commit(),
-        )),
-        step("need_levels", format!(
-            "UPDATE stockroom_levels AS t SET held = t.held - g.quantity FROM \
+                sp.in_list("h.hold_id"),
+                sp.commit(),
+            ),
+        ),
+        step(
+            "need_levels",
+            format!(
+                "UPDATE stockroom_levels AS t SET held = t.held - g.quantity FROM \
              (SELECT h.sku, h.location, sum(h.quantity) AS quantity FROM stockroom_holds AS h WHERE {gone} \
              GROUP BY h.sku, h.location) AS g WHERE t.sku = g.sku AND t.location = g.location"
-        )),
-        step("need_levels", format!("DELETE FROM stockroom_holds AS h WHERE {gone}")),
-        step("insert_holds", format!(
-            "INSERT INTO stockroom_holds ({0}) SELECT {0} FROM {1} AS r",
-            names(&opened),
-            sp.rows("insert_holds", &opened)
-        )),
-        step("create_levels", format!(
-            "INSERT INTO stockroom_levels (sku, location, version, updated_at) SELECT r.sku, r.location, 0, {now} \
+            ),
+        ),
+        step(
+            "need_levels",
+            format!("DELETE FROM stockroom_holds AS h WHERE {gone}"),
+        ),
+        step(
+            "insert_holds",
+            format!(
+                "INSERT INTO stockroom_holds ({0}) SELECT {0} FROM {1} AS r",
+                names(&opened),
+                sp.rows("insert_holds", &opened)
+            ),
+        ),
+        step(
+            "create_levels",
+            format!(
+                "INSERT INTO stockroom_levels (sku, location, version, updated_at) SELECT r.sku, r.location, 0, {now} \
              FROM {} AS r WHERE true ON CONFLICT (sku, location) DO NOTHING",
-            sp.rows("create_levels", &LEVEL)
-        )),
-        step("delta_levels", format!(
-            "UPDATE stockroom_levels AS t SET version = t.version + 1, on_hand = t.on_hand + r.on_hand, \
+                sp.rows("create_levels", &LEVEL)
+            ),
+        ),
+        step(
+            "delta_levels",
+            format!(
+                "UPDATE stockroom_levels AS t SET version = t.version + 1, on_hand = t.on_hand + r.on_hand, \
              allocated = t.allocated + r.allocated, held = t.held + r.held, updated_at = {now} FROM {} AS r \
              WHERE t.sku = r.sku AND t.location = r.location",
-            sp.rows("delta_levels", &stepped)
-        )),
-        step("insert_movements", format!(
-            "INSERT INTO stockroom_movements ({0}, at, commit_id) SELECT {0}, {now}, {1} FROM {2} AS r",
-            names(&moved),
-            sp.commit(),
-            sp.rows("insert_movements", &moved)
-        )),
+                sp.rows("delta_levels", &stepped)
+            ),
+        ),
+        step(
+            "insert_movements",
+            format!(
+                "INSERT INTO stockroom_movements ({0}, at, commit_id) SELECT {0}, {now}, {1} FROM {2} AS r",
+                names(&moved),
+                sp.commit(),
+                sp.rows("insert_movements", &moved)
+            ),
+        ),
     ]
 }
 
-const RECORD: [Column; 4] =
-    [Column("wset", Kind::Int), Column("action", Kind::Text), Column("actor", Kind::Text), Column("events", Kind::Text)];
+const RECORD: [Column; 4] = [
+    Column("wset", Kind::Int),
+    Column("action", Kind::Text),
+    Column("actor", Kind::Text),
+    Column("events", Kind::Text),
+];
 
 /// How a row's key is written in the history.
 pub(super) fn key_text(sp: &dyn Spelling, alias: &str, root: &Root) -> String {
@@ -465,7 +571,11 @@ pub(super) fn key_text(sp: &dyn Spelling, alias: &str, root: &Root) -> String {
         .iter()
         .map(|column| {
             let column_name = format!("{alias}.{}", column.0);
-            if column.1 == Kind::Id { sp.id_text(&column_name) } else { column_name }
+            if column.1 == Kind::Id {
+                sp.id_text(&column_name)
+            } else {
+                column_name
+            }
         })
         .collect();
     parts.join(" || '@' || ")
@@ -487,13 +597,21 @@ fn record(sp: &dyn Spelling, root: &Root) -> Step {
         root.table,
         on_key("t", "r", root.key)
     );
-    Step { list: name, phase: Phase::History, sql }
+    Step {
+        list: name,
+        phase: Phase::History,
+        sql,
+    }
 }
 
 fn record_deletes(sp: &dyn Spelling) -> Step {
     let name = "record_deletes".to_owned();
     let mut columns: Vec<Column> = RECORD.to_vec();
-    columns.extend([Column("aggregate", Kind::Text), Column("row_key", Kind::Text), Column("version", Kind::Int)]);
+    columns.extend([
+        Column("aggregate", Kind::Text),
+        Column("row_key", Kind::Text),
+        Column("version", Kind::Int),
+    ]);
     let sql = format!(
         "INSERT INTO stockroom_changes (aggregate, row_key, version, action, actor, events, at, commit_id, wset) \
          SELECT r.aggregate, r.row_key, r.version, r.action, r.actor, r.events, {}, {}, r.wset FROM {} AS r \
@@ -502,7 +620,11 @@ fn record_deletes(sp: &dyn Spelling) -> Step {
         sp.commit(),
         sp.rows(&name, &columns),
     );
-    Step { list: name, phase: Phase::History, sql }
+    Step {
+        list: name,
+        phase: Phase::History,
+        sql,
+    }
 }
 
 fn names(columns: &[Column]) -> String {
@@ -511,6 +633,9 @@ fn names(columns: &[Column]) -> String {
 }
 
 fn on_key(left: &str, right: &str, key: &[Column]) -> String {
-    let tests: Vec<String> = key.iter().map(|column| format!("{left}.{0} = {right}.{0}", column.0)).collect();
+    let tests: Vec<String> = key
+        .iter()
+        .map(|column| format!("{left}.{0} = {right}.{0}", column.0))
+        .collect();
     tests.join(" AND ")
 }

@@ -21,7 +21,10 @@ impl Rows {
         self.text.push(if self.count == 0 { '[' } else { ',' });
         self.text.push('[');
         self.count += 1;
-        RowWriter { text: &mut self.text, first: true }
+        RowWriter {
+            text: &mut self.text,
+            first: true,
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {

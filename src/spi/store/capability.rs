@@ -31,7 +31,13 @@ impl Capability {
     /// Facts of an engine that holds `aggregates` within `limits`, lists products and reads its own writes.
     #[must_use]
     pub const fn new(engine: &'static str, aggregates: &'static [Aggregate], limits: Limits) -> Self {
-        Self { engine, aggregates, limits, product_lists: true, reads_own_writes: true }
+        Self {
+            engine,
+            aggregates,
+            limits,
+            product_lists: true,
+            reads_own_writes: true,
+        }
     }
 
     /// Whether the store holds this aggregate.

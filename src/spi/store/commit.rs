@@ -22,6 +22,9 @@ impl Committed {
     /// The new version of one aggregate, if it was written.
     #[must_use]
     pub fn version(&self, aggregate: Aggregate, key: &RowKey) -> Option<Version> {
-        self.versions.iter().find(|(kind, row, _)| *kind == aggregate && row == key).map(|(_, _, version)| *version)
+        self.versions
+            .iter()
+            .find(|(kind, row, _)| *kind == aggregate && row == key)
+            .map(|(_, _, version)| *version)
     }
 }

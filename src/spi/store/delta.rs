@@ -109,13 +109,20 @@ impl StockStep {
     /// Units arrive; the level is created if there is none.
     #[must_use]
     pub fn receive(sku: &Sku, location: &LocationId, quantity: Quantity) -> Self {
-        Self { on_hand: quantity.get(), ..Self::new(sku, location, MovementKind::Receive) }
+        Self {
+            on_hand: quantity.get(),
+            ..Self::new(sku, location, MovementKind::Receive)
+        }
     }
 
     /// A count differs from the books by `difference`; availability may become negative, units on hand may not.
     #[must_use]
     pub fn adjust(sku: &Sku, location: &LocationId, difference: i64, note: Option<String>) -> Self {
-        Self { on_hand: difference, note, ..Self::new(sku, location, MovementKind::Adjust) }
+        Self {
+            on_hand: difference,
+            note,
+            ..Self::new(sku, location, MovementKind::Adjust)
+        }
     }
 
     /// Units are set aside until `ttl` has passed by the store's clock.
@@ -181,7 +188,9 @@ impl StockStep {
     /// Change of what is available.
     #[must_use]
     pub const fn available(&self) -> i64 {
-        self.on_hand.saturating_sub(self.allocated).saturating_sub(self.held)
+        self.on_hand
+            .saturating_sub(self.allocated)
+            .saturating_sub(self.held)
     }
 }
 

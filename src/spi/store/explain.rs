@@ -24,7 +24,11 @@ pub struct Explanation {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} operations, {} rows", self.engine, self.operations, self.rows)?;
+        write!(
+            f,
+            "{}: {} operations, {} rows",
+            self.engine, self.operations, self.rows
+        )?;
         match &self.refusal {
             Some(reason) => write!(f, ", refused: {reason}"),
             None => Ok(()),
@@ -38,7 +42,9 @@ impl WriteSet {
     pub fn explain(&self, capability: &Capability) -> Explanation {
         let touched = self.touched();
         let operations = self.operations();
-        let foreign = touched.iter().find(|(aggregate, _)| !capability.holds(*aggregate));
+        let foreign = touched
+            .iter()
+            .find(|(aggregate, _)| !capability.holds(*aggregate));
         let refusal = match foreign {
             Some((aggregate, _)) => Some(format!("{} is not held here", aggregate.as_str())),
             None if operations > capability.limits.operations => {
@@ -46,12 +52,36 @@ impl WriteSet {
             }
             None => None,
         };
-        let parts: usize = self.puts.iter().map(|put| if put.parts == Parts::Whole { parts_of(&put.record) } else { 0 }).sum();
-        let steps = self.deltas.iter().filter(|delta| !matches!(delta, Delta::Order { .. } | Delta::Payment { .. })).count();
-        let keys = self.all_claims().len() + self.all_releases().len() + usize::from(self.idempotency.is_some());
+        let parts: usize = self
+            .puts
+            .iter()
+            .map(|put| {
+                if put.parts == Parts::Whole {
+                    parts_of(&put.record)
+                } else {
+                    0
+                }
+            })
+            .sum();
+        let steps = self
+            .deltas
+            .iter()
+            .filter(|delta| !matches!(delta, Delta::Order { .. } | Delta::Payment { .. }))
+            .count();
+        let keys =
+            self.all_claims().len() + self.all_releases().len() + usize::from(self.idempotency.is_some());
         // Each touched aggregate writes its root and its change record; one row names the commit.
-        let rows = if self.is_read_only() { 0 } else { touched.len() * 2 + parts + steps + keys + 1 };
-        Explanation { engine: capability.engine, operations, rows, refusal }
+        let rows = if self.is_read_only() {
+            0
+        } else {
+            touched.len() * 2 + parts + steps + keys + 1
+        };
+        Explanation {
+            engine: capability.engine,
+            operations,
+            rows,
+            refusal,
+        }
     }
 }
 

@@ -55,7 +55,8 @@ use crate::resilience::Deadline;
 /// - `commit.update`: a put with an expected version replaces the aggregate and raises its version by one.
 /// - `commit.update_stale`: a put with another version than the stored one is `Conflict` with the version found.
 /// - `commit.update_absent`: a put with an expected version of an absent aggregate is `NotFound`.
-/// - `commit.delete`: a delete with the stored version removes the aggregate and its claims; it reads as absent.
+/// - `commit.delete`: a delete with the stored version removes the aggregate and its claims; it reads as absent, and its
+///   history ends with a version past the removed one.
 /// - `commit.delete_stale`: a delete with another version is `Conflict` and changes nothing.
 /// - `commit.root_only`: a put of the root leaves the parts (lines, variants) as they are.
 /// - `commit.read_check`: a recorded read that no longer holds is `Conflict`, also when the set only reads.
@@ -85,7 +86,8 @@ use crate::resilience::Deadline;
 ///   is `Conflict`.
 /// - `commit.cart_limit`: a line delta past the limit of a line is `InvalidInput`.
 /// - `commit.delta_absent`: a delta on an absent cart, order or payment is `NotFound`.
-/// - `commit.delta_version`: deltas raise the version of their aggregate once per write set.
+/// - `commit.delta_version`: deltas raise the version of their aggregate by one in each database transaction: write
+///   sets that are committed together share the step.
 /// - `commit.settlement`: settlement deltas add to the counters of order and payment whatever their status.
 /// - `commit.expiry_relative`: an [`Expiry::In`](crate::model::Expiry::In) is resolved by the store's clock.
 /// - `commit.audit`: each write leaves one change record per aggregate with version, actor and events.

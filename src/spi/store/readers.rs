@@ -90,7 +90,12 @@ pub trait ProductReader: Debug + Send + Sync {
     /// The products of these SKUs.
     async fn find_by_skus(&self, skus: &[Sku], deadline: Deadline) -> Result<Vec<Option<Arc<Product>>>>;
     /// A page of products.
-    async fn list(&self, query: &ProductQuery, page: &PageRequest, deadline: Deadline) -> Result<Page<Arc<Product>>>;
+    async fn list(
+        &self,
+        query: &ProductQuery,
+        page: &PageRequest,
+        deadline: Deadline,
+    ) -> Result<Page<Arc<Product>>>;
 }
 
 /// Reads carts.
@@ -120,7 +125,12 @@ pub trait OrderReader: Debug + Send + Sync {
     /// Orders by id.
     async fn get_many(&self, ids: &[OrderId], deadline: Deadline) -> Result<Vec<Option<Arc<Order>>>>;
     /// A page of orders, latest first.
-    async fn list(&self, query: &OrderQuery, page: &PageRequest, deadline: Deadline) -> Result<Page<Arc<Order>>>;
+    async fn list(
+        &self,
+        query: &OrderQuery,
+        page: &PageRequest,
+        deadline: Deadline,
+    ) -> Result<Page<Arc<Order>>>;
 }
 
 /// Reads payments.

@@ -126,7 +126,13 @@ pub struct Event {
 impl Put {
     /// Creates an aggregate that must not exist.
     pub fn create(record: impl Into<Record>) -> Self {
-        Self { record: record.into(), expected: None, parts: Parts::Whole, previous: Vec::new(), live: false }
+        Self {
+            record: record.into(),
+            expected: None,
+            parts: Parts::Whole,
+            previous: Vec::new(),
+            live: false,
+        }
     }
 
     /// Replaces `old` and its parts.
@@ -142,7 +148,10 @@ impl Put {
 
     /// Replaces the root of `old` and leaves its parts.
     pub fn root<T: AggregateRoot>(old: &T, new: impl Into<Record>) -> Self {
-        Self { parts: Parts::Root, ..Self::update(old, new) }
+        Self {
+            parts: Parts::Root,
+            ..Self::update(old, new)
+        }
     }
 
     /// Demands that the cart is open and unexpired by the store's clock.
@@ -249,9 +258,16 @@ impl WriteSet {
     /// The aggregates that the set writes, sorted, each once.
     #[must_use]
     pub fn touched(&self) -> Vec<(Aggregate, RowKey)> {
-        let mut keys: BTreeSet<(Aggregate, RowKey)> =
-            self.puts.iter().map(|put| (put.record.aggregate(), put.record.key())).collect();
-        keys.extend(self.deletes.iter().map(|delete| (delete.aggregate, delete.key.clone())));
+        let mut keys: BTreeSet<(Aggregate, RowKey)> = self
+            .puts
+            .iter()
+            .map(|put| (put.record.aggregate(), put.record.key()))
+            .collect();
+        keys.extend(
+            self.deletes
+                .iter()
+                .map(|delete| (delete.aggregate, delete.key.clone())),
+        );
         keys.extend(self.deltas.iter().flat_map(Delta::touched));
         keys.into_iter().collect()
     }
@@ -261,7 +277,10 @@ impl WriteSet {
     pub fn all_claims(&self) -> Vec<Claim> {
         let derived = self.puts.iter().flat_map(|put| {
             let owner = put.record.owner();
-            put.record.claims().into_iter().map(move |key| Claim { key, owner })
+            put.record
+                .claims()
+                .into_iter()
+                .map(move |key| Claim { key, owner })
         });
         derived.chain(self.claims.iter().cloned()).collect()
     }
@@ -273,7 +292,12 @@ impl WriteSet {
         for put in &self.puts {
             let kept = put.record.claims();
             let owner = put.record.owner();
-            releases.extend(put.previous.iter().filter(|key| !kept.contains(key)).map(|key| (key.clone(), owner)));
+            releases.extend(
+                put.previous
+                    .iter()
+                    .filter(|key| !kept.contains(key))
+                    .map(|key| (key.clone(), owner)),
+            );
         }
         for delete in &self.deletes {
             if let RowKey::Id(owner) = delete.key {
@@ -304,8 +328,12 @@ impl WriteSet {
     ///   claimed for two owners.
     pub fn plan(mut self) -> Result<Self> {
         let mut written = BTreeSet::new();
-        let keys = self.puts.iter().map(|put| (put.record.aggregate(), put.record.key()));
-        for (aggregate, key) in keys.chain(self.deletes.iter().map(|gone| (gone.aggregate, gone.key.clone()))) {
+        let keys = self
+            .puts
+            .iter()
+            .map(|put| (put.record.aggregate(), put.record.key()));
+        for (aggregate, key) in keys.chain(self.deletes.iter().map(|gone| (gone.aggregate, gone.key.clone())))
+        {
             let text = format!("{} {key}", aggregate.as_str());
             if !written.insert((aggregate, key)) {
                 return Err(Error::invalid("write set", "one aggregate is written twice").concerning(text));
@@ -314,7 +342,9 @@ impl WriteSet {
         for touched in self.deltas.iter().flat_map(Delta::touched) {
             if written.contains(&touched) {
                 let text = format!("{} {}", touched.0.as_str(), touched.1);
-                return Err(Error::invalid("write set", "one aggregate has a put and a delta").concerning(text));
+                return Err(
+                    Error::invalid("write set", "one aggregate has a put and a delta").concerning(text)
+                );
             }
         }
         self.plan_claims()?;
@@ -328,9 +358,12 @@ impl WriteSet {
             let place = (claim.key.space, claim.key.key);
             let owner = *owners.entry(place.clone()).or_insert(claim.owner);
             if owner != claim.owner {
-                return Err(Error::new(ErrorKind::AlreadyExists, "two aggregates of one write claim the same key")
-                    .concerning(format!("{} {}", place.0, place.1))
-                    .existing(owner));
+                return Err(Error::new(
+                    ErrorKind::AlreadyExists,
+                    "two aggregates of one write claim the same key",
+                )
+                .concerning(format!("{} {}", place.0, place.1))
+                .existing(owner));
             }
         }
         Ok(())

@@ -44,7 +44,9 @@ impl TxCarts {
     /// # Errors
     /// `NotFound`, and those of [`get`](Self::get).
     pub async fn require(&self, id: CartId) -> Result<Arc<Cart>> {
-        self.get(id).await?.ok_or_else(|| Error::not_found(format!("cart {id}")))
+        self.get(id)
+            .await?
+            .ok_or_else(|| Error::not_found(format!("cart {id}")))
     }
 
     /// The open cart of a user.
@@ -62,7 +64,9 @@ impl TxCarts {
         let Some(found) = tx.context.carts()?.find_active(user, tx.deadline).await? else {
             return Ok(None);
         };
-        Ok(tx.remember(row(found.id), Some(found))?.filter(|cart| is_active(cart)))
+        Ok(tx
+            .remember(row(found.id), Some(found))?
+            .filter(|cart| is_active(cart)))
     }
 
     /// Stages a new cart in the shop's currency.
@@ -79,7 +83,13 @@ impl TxCarts {
     /// `InvalidInput` once the unit of work has ended.
     pub fn create_in(&self, owner: Owner, currency: Currency) -> Result<Arc<Cart>> {
         let context = &self.0.context;
-        let cart = Cart::open(CartId::new(), owner, currency, context.cart_expiry(), context.now());
+        let cart = Cart::open(
+            CartId::new(),
+            owner,
+            currency,
+            context.cart_expiry(),
+            context.now(),
+        );
         self.0.open()?.create(cart)
     }
 
@@ -98,8 +108,16 @@ impl TxCarts {
     pub fn add_with(&self, cart: CartId, sku: &Sku, options: Options, quantity: Quantity) -> Result<()> {
         let line = CartLine::new(sku.clone(), options, quantity, self.0.context.now())?;
         let ttl = self.0.context.cart_expiry();
-        let step = CartLineStep { cart, line: line.clone(), ttl };
-        self.0.open()?.delta(row(cart), Delta::CartLine(step), |staged: &Cart| with_line(staged, line))
+        let step = CartLineStep {
+            cart,
+            line: line.clone(),
+            ttl,
+        };
+        self.0
+            .open()?
+            .delta(row(cart), Delta::CartLine(step), |staged: &Cart| {
+                with_line(staged, line)
+            })
     }
 
     /// Stages another quantity on a line.
@@ -107,7 +125,9 @@ impl TxCarts {
     /// # Errors
     /// `NotFound` without such a line, `Conflict` when the cart is closed, `InvalidInput` past the limit of a line.
     pub fn set_quantity(&self, cart: &Cart, line: &LineKey, quantity: Quantity) -> Result<Arc<Cart>> {
-        self.change(cart, Parts::Whole, |cart| cart.with_quantity(line, Some(quantity)))
+        self.change(cart, Parts::Whole, |cart| {
+            cart.with_quantity(line, Some(quantity))
+        })
     }
 
     /// Stages the end of a line.
@@ -126,10 +146,21 @@ impl TxCarts {
         self.change(cart, Parts::Root, Cart::abandoned)
     }
 
-    fn change(&self, cart: &Cart, parts: Parts, change: impl FnOnce(&Cart) -> Result<Cart>) -> Result<Arc<Cart>> {
+    fn change(
+        &self,
+        cart: &Cart,
+        parts: Parts,
+        change: impl FnOnce(&Cart) -> Result<Cart>,
+    ) -> Result<Arc<Cart>> {
         let context = &self.0.context;
         let (now, expires_at) = (context.now(), Expiry::In(context.cart_expiry()));
-        let change = |base: &Cart| change(base).map(|cart| Cart { updated_at: now, expires_at, ..cart });
+        let change = |base: &Cart| {
+            change(base).map(|cart| Cart {
+                updated_at: now,
+                expires_at,
+                ..cart
+            })
+        };
         self.0.open()?.replace(cart, parts, change)
     }
 }

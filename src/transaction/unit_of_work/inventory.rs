@@ -33,7 +33,11 @@ impl TxInventory {
     /// # Errors
     /// `Timeout`, `Unavailable`.
     pub async fn level(&self, sku: &Sku, location: &LocationId) -> Result<Option<Level>> {
-        Ok(self.levels(sku).await?.into_iter().find(|level| level.location == *location))
+        Ok(self
+            .levels(sku)
+            .await?
+            .into_iter()
+            .find(|level| level.location == *location))
     }
 
     /// The levels of a SKU at all locations, with the steps staged so far.
@@ -44,7 +48,11 @@ impl TxInventory {
     /// `Timeout`, `Unavailable`.
     pub async fn levels(&self, sku: &Sku) -> Result<Vec<Level>> {
         let tx = &self.0;
-        let found = tx.context.inventory()?.levels(std::slice::from_ref(sku), tx.deadline).await?;
+        let found = tx
+            .context
+            .inventory()?
+            .levels(std::slice::from_ref(sku), tx.deadline)
+            .await?;
         let mut levels = Vec::with_capacity(found.len());
         for level in found {
             let seen = tx.remember((Aggregate::Level, level.key()), Some(Arc::new(level)))?;

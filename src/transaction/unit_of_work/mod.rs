@@ -69,7 +69,11 @@ pub struct Tx {
 
 impl Tx {
     pub(crate) fn begin(context: Context, deadline: Deadline) -> Self {
-        Self { context, deadline, work: Arc::default() }
+        Self {
+            context,
+            deadline,
+            work: Arc::default(),
+        }
     }
 
     /// Products in this unit of work.
@@ -131,7 +135,10 @@ impl Tx {
         row: Row,
         fetch: impl Future<Output = Result<Option<Arc<T>>>> + Send,
     ) -> Result<Option<Arc<T>>> {
-        let known = self.open()?.known(&row).map(|known| known.and_then(T::of).cloned());
+        let known = self
+            .open()?
+            .known(&row)
+            .map(|known| known.and_then(T::of).cloned());
         if let Some(known) = known {
             return Ok(known);
         }

@@ -37,7 +37,9 @@ impl TxOrders {
     /// # Errors
     /// `NotFound`, and those of [`get`](Self::get).
     pub async fn require(&self, id: OrderId) -> Result<Arc<Order>> {
-        self.get(id).await?.ok_or_else(|| Error::not_found(format!("order {id}")))
+        self.get(id)
+            .await?
+            .ok_or_else(|| Error::not_found(format!("order {id}")))
     }
 
     /// Stages that the order will not be sent.
@@ -64,7 +66,12 @@ impl TxOrders {
         self.change(order, Parts::Root, Order::complete)
     }
 
-    fn change(&self, order: &Order, parts: Parts, change: impl FnOnce(&Order) -> Result<Order>) -> Result<Arc<Order>> {
+    fn change(
+        &self,
+        order: &Order,
+        parts: Parts,
+        change: impl FnOnce(&Order) -> Result<Order>,
+    ) -> Result<Arc<Order>> {
         let updated_at = self.0.context.now();
         let change = |base: &Order| change(base).map(|order| Order { updated_at, ..order });
         self.0.open()?.replace(order, parts, change)

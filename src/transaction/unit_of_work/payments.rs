@@ -40,7 +40,9 @@ impl TxPayments {
     /// # Errors
     /// `NotFound`, and those of [`get`](Self::get).
     pub async fn require(&self, id: PaymentId) -> Result<Arc<Payment>> {
-        self.get(id).await?.ok_or_else(|| Error::not_found(format!("payment {id}")))
+        self.get(id)
+            .await?
+            .ok_or_else(|| Error::not_found(format!("payment {id}")))
     }
 
     /// The payments of an order, oldest first.
@@ -63,9 +65,17 @@ impl TxPayments {
     ///
     /// # Errors
     /// `Timeout`, `Unavailable`.
-    pub async fn find_by_reference(&self, provider: &Provider, name: &Reference) -> Result<Option<Arc<Payment>>> {
+    pub async fn find_by_reference(
+        &self,
+        provider: &Provider,
+        name: &Reference,
+    ) -> Result<Option<Arc<Payment>>> {
         let tx = &self.0;
-        let found = tx.context.payments()?.find_by_reference(provider, name, tx.deadline).await?;
+        let found = tx
+            .context
+            .payments()?
+            .find_by_reference(provider, name, tx.deadline)
+            .await?;
         match found {
             Some(payment) => tx.remember(row(payment.id), Some(payment)),
             None => Ok(None),
@@ -85,12 +95,32 @@ impl TxPayments {
         let settled = fact.change();
         let order = (Aggregate::Order, RowKey::Id(payment.order.uuid()));
         let mut work = self.0.open()?;
-        work.delta(row(payment.id), Delta::Payment { payment: payment.id, settled }, |staged: &Payment| {
-            Ok(Payment { settled: staged.settled.checked_add(settled)?, ..staged.clone() })
-        })?;
-        work.delta(order, Delta::Order { order: payment.order, settled }, |staged: &Order| {
-            Ok(Order { paid: staged.paid.checked_add(settled)?, ..staged.clone() })
-        })?;
+        work.delta(
+            row(payment.id),
+            Delta::Payment {
+                payment: payment.id,
+                settled,
+            },
+            |staged: &Payment| {
+                Ok(Payment {
+                    settled: staged.settled.checked_add(settled)?,
+                    ..staged.clone()
+                })
+            },
+        )?;
+        work.delta(
+            order,
+            Delta::Order {
+                order: payment.order,
+                settled,
+            },
+            |staged: &Order| {
+                Ok(Order {
+                    paid: staged.paid.checked_add(settled)?,
+                    ..staged.clone()
+                })
+            },
+        )?;
         // The owner is new each time: an owner may claim its own key again, and an event must not count again.
         work.claim(fact.claim(), Uuid::now_v7());
         Ok(())

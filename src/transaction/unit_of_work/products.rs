@@ -37,7 +37,9 @@ impl TxProducts {
     /// # Errors
     /// `NotFound`, and those of [`get`](Self::get).
     pub async fn require(&self, id: ProductId) -> Result<Arc<Product>> {
-        self.get(id).await?.ok_or_else(|| Error::not_found(format!("product {id}")))
+        self.get(id)
+            .await?
+            .ok_or_else(|| Error::not_found(format!("product {id}")))
     }
 
     /// The product with this slug.
@@ -48,7 +50,11 @@ impl TxProducts {
     /// `Timeout`, `Unavailable`.
     pub async fn find_by_slug(&self, slug: &Slug) -> Result<Option<Arc<Product>>> {
         let tx = &self.0;
-        if let Some(staged) = tx.open()?.staged::<Product>().find(|product| product.slug == *slug) {
+        if let Some(staged) = tx
+            .open()?
+            .staged::<Product>()
+            .find(|product| product.slug == *slug)
+        {
             return Ok(Some(Arc::clone(staged)));
         }
         let found = tx.context.products()?.find_by_slug(slug, tx.deadline).await?;
@@ -63,11 +69,21 @@ impl TxProducts {
     /// `Timeout`, `Unavailable`.
     pub async fn find_by_sku(&self, sku: &Sku) -> Result<Option<Arc<Product>>> {
         let tx = &self.0;
-        if let Some(staged) = tx.open()?.staged::<Product>().find(|product| product.variant(sku).is_some()) {
+        if let Some(staged) = tx
+            .open()?
+            .staged::<Product>()
+            .find(|product| product.variant(sku).is_some())
+        {
             return Ok(Some(Arc::clone(staged)));
         }
-        let found = tx.context.products()?.find_by_skus(std::slice::from_ref(sku), tx.deadline).await?;
-        Ok(self.seen(single(found))?.filter(|product| product.variant(sku).is_some()))
+        let found = tx
+            .context
+            .products()?
+            .find_by_skus(std::slice::from_ref(sku), tx.deadline)
+            .await?;
+        Ok(self
+            .seen(single(found))?
+            .filter(|product| product.variant(sku).is_some()))
     }
 
     /// Stages a new product.
@@ -85,8 +101,14 @@ impl TxProducts {
     /// `InvalidInput` naming the field; `Conflict` when this unit of work knows another version of it.
     pub fn update(&self, product: &Product, patch: ProductPatch) -> Result<Arc<Product>> {
         let now = self.0.context.now();
-        let parts = if patch.keeps_variants() { Parts::Root } else { Parts::Whole };
-        self.0.open()?.replace(product, parts, |base| patch.apply(base, now))
+        let parts = if patch.keeps_variants() {
+            Parts::Root
+        } else {
+            Parts::Whole
+        };
+        self.0
+            .open()?
+            .replace(product, parts, |base| patch.apply(base, now))
     }
 
     /// Stages the end of a product.
@@ -99,7 +121,9 @@ impl TxProducts {
 
     fn seen(&self, found: Option<Arc<Product>>) -> Result<Option<Arc<Product>>> {
         match found {
-            Some(product) => self.0.remember((Aggregate::Product, RowKey::Id(product.id.uuid())), Some(product)),
+            Some(product) => self
+                .0
+                .remember((Aggregate::Product, RowKey::Id(product.id.uuid())), Some(product)),
             None => Ok(None),
         }
     }

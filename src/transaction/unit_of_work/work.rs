@@ -73,7 +73,10 @@ impl Work {
     /// Refuses what comes after the closure has returned.
     pub(super) fn check_open(&self) -> Result<()> {
         if self.ended {
-            return Err(Error::invalid("tx", "the unit of work has ended; use it inside of its closure only"));
+            return Err(Error::invalid(
+                "tx",
+                "the unit of work has ended; use it inside of its closure only",
+            ));
         }
         Ok(())
     }
@@ -109,10 +112,14 @@ impl Work {
     pub(super) fn create<T: Staged>(&mut self, new: T) -> Result<Arc<T>> {
         let row = (T::KIND, new.key());
         if self.puts.contains_key(&row) || self.deletes.contains_key(&row) {
-            return Err(named(Error::new(ErrorKind::AlreadyExists, "it is staged already"), &row));
+            return Err(named(
+                Error::new(ErrorKind::AlreadyExists, "it is staged already"),
+                &row,
+            ));
         }
         let new = Arc::new(new.at_version(Version::FIRST));
-        self.puts.insert(row, Put::create(T::into_record(Arc::clone(&new))));
+        self.puts
+            .insert(row, Put::create(T::into_record(Arc::clone(&new))));
         Ok(new)
     }
 
@@ -136,7 +143,10 @@ impl Work {
             return Ok(new);
         }
         let new = Arc::new(change(given)?.at_version(given.version().next()));
-        let put = Put { parts, ..Put::update(given, T::into_record(Arc::clone(&new))) };
+        let put = Put {
+            parts,
+            ..Put::update(given, T::into_record(Arc::clone(&new)))
+        };
         self.puts.insert(row, put);
         Ok(new)
     }
@@ -149,10 +159,19 @@ impl Work {
         let (expected, previous) = match self.puts.remove(&row) {
             // Created here and deleted here: nothing happens.
             Some(Put { expected: None, .. }) => return Ok(()),
-            Some(Put { expected: Some(expected), previous, .. }) => (expected, previous),
+            Some(Put {
+                expected: Some(expected),
+                previous,
+                ..
+            }) => (expected, previous),
             None => (given.version(), given.claims()),
         };
-        let delete = Delete { aggregate: T::KIND, key: row.1.clone(), expected, previous };
+        let delete = Delete {
+            aggregate: T::KIND,
+            key: row.1.clone(),
+            expected,
+            previous,
+        };
         self.deletes.insert(row, delete);
         Ok(())
     }
@@ -196,11 +215,21 @@ impl Work {
 
     /// Ends the unit of work and gives its write set, or only its reads, and whether it read anything.
     pub(super) fn finish(&mut self, actor: Actor, with_writes: bool) -> (WriteSet, bool) {
-        let work = std::mem::replace(self, Self { ended: true, ..Self::default() });
+        let work = std::mem::replace(
+            self,
+            Self {
+                ended: true,
+                ..Self::default()
+            },
+        );
         let mut set = WriteSet::new(actor);
         let has_reads = !work.seen.is_empty();
         for ((aggregate, key), record) in work.seen {
-            set.read(ReadCheck { aggregate, key, version: record.map(|record| record.version()) });
+            set.read(ReadCheck {
+                aggregate,
+                key,
+                version: record.map(|record| record.version()),
+            });
         }
         if with_writes {
             set.puts = work.puts.into_values().collect();
@@ -231,7 +260,10 @@ impl Work {
 
     fn check_no_delta(&self, row: &Row) -> Result<()> {
         if self.deltas.iter().any(|delta| delta.touched().contains(row)) {
-            let error = Error::invalid("tx", "it was changed by a delta before; replace it first, then add to it");
+            let error = Error::invalid(
+                "tx",
+                "it was changed by a delta before; replace it first, then add to it",
+            );
             return Err(named(error, row));
         }
         Ok(())

@@ -31,14 +31,18 @@ pub(super) struct Function {
 pub(super) static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
     let body = body();
     let digest = Sha256::digest(&body);
-    let name = format!("stockroom_commit_v1_{:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3]);
+    let name = format!(
+        "stockroom_commit_v1_{:02x}{:02x}{:02x}{:02x}",
+        digest[0], digest[1], digest[2], digest[3]
+    );
     // The settings travel with the function: a plan made while a table was empty would otherwise read it from end to end
     // for the life of the connection.
     let create = format!(
         "CREATE OR REPLACE FUNCTION {name}(p_commit uuid, p_shift bigint, p_released uuid[], p_lists jsonb) RETURNS text \
          LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $function$\n{body}\n$function$"
     );
-    let call = format!("/* stockroom commit */ SELECT {name}($1::uuid, $2::bigint, $3::uuid[], $4::text::jsonb)");
+    let call =
+        format!("/* stockroom commit */ SELECT {name}($1::uuid, $2::bigint, $3::uuid[], $4::text::jsonb)");
     Function { name, create, call }
 });
 
@@ -67,7 +71,10 @@ impl Spelling for PostgresSpelling {
                 ),
             })
             .collect();
-        format!("(SELECT {} FROM jsonb_array_elements(p_lists->'{list}') AS x(e))", columns.join(", "))
+        format!(
+            "(SELECT {} FROM jsonb_array_elements(p_lists->'{list}') AS x(e))",
+            columns.join(", ")
+        )
     }
 
     fn now(&self) -> &'static str {
@@ -79,8 +86,18 @@ impl Spelling for PostgresSpelling {
     }
 
     fn look_up(&self, join: &LookUp<'_>) -> String {
-        let LookUp { table, key, select, only, lock, alias } = join;
-        let matches: Vec<String> = key.iter().map(|column| format!("t.{0} = r.{0}", column.0)).collect();
+        let LookUp {
+            table,
+            key,
+            select,
+            only,
+            lock,
+            alias,
+        } = join;
+        let matches: Vec<String> = key
+            .iter()
+            .map(|column| format!("t.{0} = r.{0}", column.0))
+            .collect();
         let lock = match lock {
             Lock::None => "",
             Lock::Share => " FOR SHARE",
@@ -123,7 +140,12 @@ fn body() -> String {
         if step.phase == Phase::Look(Facts::Level) {
             let _ = writeln!(text, "  v_now := {CLOCK};");
         }
-        let _ = write!(text, "  IF p_lists ? '{}' THEN\n{}  END IF;\n", step.list, statement(number, step));
+        let _ = write!(
+            text,
+            "  IF p_lists ? '{}' THEN\n{}  END IF;\n",
+            step.list,
+            statement(number, step)
+        );
     }
     text.push_str(
         "  v_answer := jsonb_build_object('ok', true, 'at', v_now, 'versions', v_versions)::text;\n  \

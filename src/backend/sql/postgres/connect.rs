@@ -3,8 +3,8 @@
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use sqlx::Connection as _;
 use sqlx::ConnectOptions as _;
+use sqlx::Connection as _;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::postgres::PgConnection;
 use sqlx::postgres::PgPool;
@@ -33,7 +33,11 @@ const LIFE: Duration = Duration::from_secs(30 * 60);
 pub(super) fn options(options: &PostgresOptions) -> Result<PgConnectOptions> {
     // The driver's words are left out: they may repeat the address, and with it the password.
     let connect = PgConnectOptions::from_str(&options.url).map_err(|_| {
-        Error::new(ErrorKind::Config, "not a PostgreSQL address, as in postgres://user@host/database").operation("open")
+        Error::new(
+            ErrorKind::Config,
+            "not a PostgreSQL address, as in postgres://user@host/database",
+        )
+        .operation("open")
     })?;
     let timeout = options.statement_timeout.as_millis().to_string();
     let mut settings = vec![
@@ -49,31 +53,49 @@ pub(super) fn options(options: &PostgresOptions) -> Result<PgConnectOptions> {
         check_schema(schema)?;
         settings.push(("search_path", schema.clone()));
     }
-    let connect = if connect.get_application_name().is_none() { connect.application_name("stockroom") } else { connect };
-    Ok(connect.statement_cache_capacity(STATEMENTS).options(settings).disable_statement_logging())
+    let connect = if connect.get_application_name().is_none() {
+        connect.application_name("stockroom")
+    } else {
+        connect
+    };
+    Ok(connect
+        .statement_cache_capacity(STATEMENTS)
+        .options(settings)
+        .disable_statement_logging())
 }
 
 fn check_schema(schema: &str) -> Result<()> {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-    let starts = schema.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let starts = schema
+        .bytes()
+        .next()
+        .is_some_and(|byte| byte.is_ascii_lowercase() || byte == b'_');
     if starts && schema.len() <= 63 && schema.bytes().all(plain) {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Config, "a schema is named with lower-case letters, digits and underscores").operation("open"))
+    Err(Error::new(
+        ErrorKind::Config,
+        "a schema is named with lower-case letters, digits and underscores",
+    )
+    .operation("open"))
 }
 
 /// One connection outside of any pool.
 pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection> {
     match tokio::time::timeout(CONNECT, PgConnection::connect_with(options)).await {
         Ok(connected) => connected.map_err(|error| opening(&error)),
-        Err(_) => Err(Error::new(ErrorKind::Unavailable, format!("no server answered within {} s", CONNECT.as_secs()))),
+        Err(_) => Err(Error::new(
+            ErrorKind::Unavailable,
+            format!("no server answered within {} s", CONNECT.as_secs()),
+        )),
     }
 }
 
 /// An error while connecting: nothing was sent, so that nothing is in doubt.
 fn opening(error: &sqlx::Error) -> Error {
     match error {
-        sqlx::Error::Io(_) => Error::new(ErrorKind::Unavailable, "no server answers at this address").caused_by(error.to_string()),
+        sqlx::Error::Io(_) => Error::new(ErrorKind::Unavailable, "no server answers at this address")
+            .caused_by(error.to_string()),
         _ => error::map(error),
     }
 }
@@ -91,7 +113,10 @@ pub(super) fn pool(options: &PgConnectOptions, size: u32) -> PgPool {
                 if meta.idle_for < IDLE {
                     return Ok(true);
                 }
-                Ok(matches!(tokio::time::timeout(PING, connection.ping()).await, Ok(Ok(()))))
+                Ok(matches!(
+                    tokio::time::timeout(PING, connection.ping()).await,
+                    Ok(Ok(()))
+                ))
             })
         })
         .connect_lazy_with(options.clone())

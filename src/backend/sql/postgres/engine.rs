@@ -45,14 +45,26 @@ pub(super) struct PostgresEngine {
 }
 
 impl PostgresEngine {
-    pub(super) fn new(options: PgConnectOptions, reads: Arc<PostgresReads>, statement_timeout: Duration) -> Self {
-        Self { options, connection: None, reads, patience: statement_timeout + GRACE }
+    pub(super) fn new(
+        options: PgConnectOptions,
+        reads: Arc<PostgresReads>,
+        statement_timeout: Duration,
+    ) -> Self {
+        Self {
+            options,
+            connection: None,
+            reads,
+            patience: statement_timeout + GRACE,
+        }
     }
 
     async fn call(&mut self, commit: Uuid, released: Vec<Uuid>, lists: String) -> Result<String, Ran> {
         // Taken out: whatever ends this early, a connection in doubt is not used again.
         let Some(mut connection) = self.connection.take() else {
-            return Err(Ran::Failed { error: Error::new(ErrorKind::Unavailable, "not connected"), again: true });
+            return Err(Ran::Failed {
+                error: Error::new(ErrorKind::Unavailable, "not connected"),
+                again: true,
+            });
         };
         // All rows are fetched, although there is one: only then has the server said that it committed.
         let rows = sqlx::query(FUNCTION.call.as_str())
@@ -71,11 +83,19 @@ impl PostgresEngine {
                         if !error::is_connection(&error) {
                             self.connection = Some(connection);
                         }
-                        Ran::Failed { error: mapped, again: known == Outcome::Repeat }
+                        Ran::Failed {
+                            error: mapped,
+                            again: known == Outcome::Repeat,
+                        }
                     }
                 });
             }
-            Err(_) => return Err(Ran::Unknown(Error::new(ErrorKind::Timeout, "the reply took too long"))),
+            Err(_) => {
+                return Err(Ran::Unknown(Error::new(
+                    ErrorKind::Timeout,
+                    "the reply took too long",
+                )));
+            }
         };
         self.connection = Some(connection);
         let text = rows.first().and_then(|row| row.try_get::<String, _>(0).ok());
@@ -122,16 +142,28 @@ impl Engine for PostgresEngine {
             return Err(Error::new(ErrorKind::Unavailable, "not connected"));
         };
         let look = async {
-            let void = sqlx::query(VOID).bind(commit).bind(self.reads.shift()).fetch_all(&mut connection).await?;
+            let void = sqlx::query(VOID)
+                .bind(commit)
+                .bind(self.reads.shift())
+                .fetch_all(&mut connection)
+                .await?;
             if !void.is_empty() {
                 return Ok(None);
             }
-            let row = sqlx::query(OUTCOME).bind(commit).fetch_one(&mut connection).await?;
+            let row = sqlx::query(OUTCOME)
+                .bind(commit)
+                .fetch_one(&mut connection)
+                .await?;
             row.try_get::<Option<String>, _>(0)
         };
         let found = match tokio::time::timeout(self.patience, look).await {
             Ok(found) => found.map_err(|error| error::map(&error))?,
-            Err(_) => return Err(Error::new(ErrorKind::Timeout, "the look for the outcome took too long")),
+            Err(_) => {
+                return Err(Error::new(
+                    ErrorKind::Timeout,
+                    "the look for the outcome took too long",
+                ));
+            }
         };
         self.connection = Some(connection);
         found.map(|text| answer::applied(&text)).transpose()

@@ -19,34 +19,66 @@ pub(super) enum Outcome {
 
 /// The kind of error, its retry class, the outcome, and what a person should do.
 fn class(code: &str) -> (ErrorKind, Retry, Outcome, &'static str) {
-    use ErrorKind as Kind;
-    use Outcome::Final;
-    use Outcome::Repeat;
-    use Outcome::Unknown;
+    if let Some((kind, message)) = repeatable(code) {
+        return (kind, Retry::Safe, Outcome::Repeat, message);
+    }
+    if let Some(message) = unknown(code) {
+        return (ErrorKind::Unavailable, Retry::SameKey, Outcome::Unknown, message);
+    }
+    let (kind, retry, message) = last(code);
+    (kind, retry, Outcome::Final, message)
+}
+
+/// Nothing ran, and the same may succeed on another try or another connection.
+fn repeatable(code: &str) -> Option<(ErrorKind, &'static str)> {
+    Some(match code {
+        RACED => (ErrorKind::Conflict, "a key was taken meanwhile"),
+        "40001" | "40P01" => (ErrorKind::Conflict, "the transaction collided with another"),
+        "55P03" => (
+            ErrorKind::Unavailable,
+            "another transaction keeps the rows locked",
+        ),
+        // A plan or a statement of before a change of the schema: a fresh connection prepares anew.
+        "0A000" | "26000" => (ErrorKind::Unavailable, "the schema changed under the connection"),
+        "25006" => (
+            ErrorKind::Unavailable,
+            "the server takes no writes: it is not the primary",
+        ),
+        "53300" => (ErrorKind::Unavailable, "the server has no connection free"),
+        "57P03" => (ErrorKind::Unavailable, "the server is starting up"),
+        "23505" => (ErrorKind::Internal, "the commit was given up for lost and voided"),
+        _ => return None,
+    })
+}
+
+/// The session ended; what it was doing may have committed.
+fn unknown(code: &str) -> Option<&'static str> {
     match code {
-        RACED => (Kind::Conflict, Retry::Safe, Repeat, "a key was taken meanwhile"),
-        "40001" | "40P01" => (Kind::Conflict, Retry::Safe, Repeat, "the transaction collided with another"),
-        "55P03" => (Kind::Unavailable, Retry::Safe, Repeat, "another transaction keeps the rows locked"),
-        // A plan or a statement of before a change of the schema: nothing ran, a fresh connection prepares anew.
-        "0A000" | "26000" => (Kind::Unavailable, Retry::Safe, Repeat, "the schema changed under the connection"),
-        "25006" => (Kind::Unavailable, Retry::Safe, Repeat, "the server takes no writes: it is not the primary"),
-        "53300" => (Kind::Unavailable, Retry::Safe, Repeat, "the server has no connection free"),
-        "57P03" => (Kind::Unavailable, Retry::Safe, Repeat, "the server is starting up"),
-        "23505" => (Kind::Internal, Retry::Safe, Repeat, "the commit was given up for lost and voided"),
-        "40003" | "57P01" | "57P02" | "57P05" => (Kind::Unavailable, Retry::SameKey, Unknown, "the server ended the session"),
-        "57014" => (Kind::Timeout, Retry::Safe, Final, "the statement took too long"),
-        "53100" => (Kind::Unavailable, Retry::Never, Final, "the server's disk is full"),
-        "53200" | "53400" => (Kind::Unavailable, Retry::Safe, Final, "the server is out of a resource"),
-        "28000" | "28P01" => (Kind::Unauthenticated, Retry::Never, Final, "the user or password is wrong"),
-        "42501" => (Kind::PermissionDenied, Retry::Never, Final, "the role lacks a privilege"),
-        "3D000" => (Kind::Config, Retry::Never, Final, "the database does not exist"),
-        "42883" | "42P01" | "3F000" | "42703" => {
-            (Kind::Config, Retry::Never, Final, "the schema does not fit: open once with Migrate::Apply")
-        }
-        "22003" => (Kind::InvalidInput, Retry::Never, Final, "a number is out of range"),
-        _ if code.starts_with("08") => (Kind::Unavailable, Retry::SameKey, Unknown, "the connection was lost"),
-        _ if code.starts_with("22") => (Kind::InvalidInput, Retry::Never, Final, "a value does not fit"),
-        _ => (Kind::Internal, Retry::Never, Final, "the database refused the statement"),
+        "40003" | "57P01" | "57P02" | "57P05" => Some("the server ended the session"),
+        _ if code.starts_with("08") => Some("the connection was lost"),
+        _ => None,
+    }
+}
+
+/// Nothing ran, and the same would fail again.
+fn last(code: &str) -> (ErrorKind, Retry, &'static str) {
+    use Retry::Never;
+    use Retry::Safe;
+    match code {
+        "57014" => (ErrorKind::Timeout, Safe, "the statement took too long"),
+        "53100" => (ErrorKind::Unavailable, Never, "the server's disk is full"),
+        "53200" | "53400" => (ErrorKind::Unavailable, Safe, "the server is out of a resource"),
+        "28000" | "28P01" => (ErrorKind::Unauthenticated, Never, "the user or password is wrong"),
+        "42501" => (ErrorKind::PermissionDenied, Never, "the role lacks a privilege"),
+        "3D000" => (ErrorKind::Config, Never, "the database does not exist"),
+        "42883" | "42P01" | "3F000" | "42703" => (
+            ErrorKind::Config,
+            Never,
+            "the schema does not fit: open once with Migrate::Apply",
+        ),
+        "22003" => (ErrorKind::InvalidInput, Never, "a number is out of range"),
+        _ if code.starts_with("22") => (ErrorKind::InvalidInput, Never, "a value does not fit"),
+        _ => (ErrorKind::Internal, Never, "the database refused the statement"),
     }
 }
 
@@ -55,17 +87,43 @@ fn sorted(error: &sqlx::Error) -> (ErrorKind, Retry, Outcome, &'static str) {
         return class(&code);
     }
     match error {
-        sqlx::Error::PoolTimedOut => (ErrorKind::Timeout, Retry::Safe, Outcome::Repeat, "no connection was free in time"),
-        sqlx::Error::PoolClosed => (ErrorKind::Unavailable, Retry::Never, Outcome::Final, "the store is closed"),
-        sqlx::Error::Tls(_) => (ErrorKind::Unavailable, Retry::Safe, Outcome::Unknown, "TLS could not be set up"),
-        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
-            (ErrorKind::Corrupt, Retry::Never, Outcome::Final, "a stored value cannot be read")
-        }
-        sqlx::Error::Encode(_) | sqlx::Error::InvalidArgument(_) => {
-            (ErrorKind::Internal, Retry::Never, Outcome::Final, "a parameter cannot be sent")
-        }
+        sqlx::Error::PoolTimedOut => (
+            ErrorKind::Timeout,
+            Retry::Safe,
+            Outcome::Repeat,
+            "no connection was free in time",
+        ),
+        sqlx::Error::PoolClosed => (
+            ErrorKind::Unavailable,
+            Retry::Never,
+            Outcome::Final,
+            "the store is closed",
+        ),
+        sqlx::Error::Tls(_) => (
+            ErrorKind::Unavailable,
+            Retry::Safe,
+            Outcome::Unknown,
+            "TLS could not be set up",
+        ),
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => (
+            ErrorKind::Corrupt,
+            Retry::Never,
+            Outcome::Final,
+            "a stored value cannot be read",
+        ),
+        sqlx::Error::Encode(_) | sqlx::Error::InvalidArgument(_) => (
+            ErrorKind::Internal,
+            Retry::Never,
+            Outcome::Final,
+            "a parameter cannot be sent",
+        ),
         // Input and output, and whatever the driver cannot tell: the statement may have run.
-        _ => (ErrorKind::Unavailable, Retry::SameKey, Outcome::Unknown, "the connection was lost"),
+        _ => (
+            ErrorKind::Unavailable,
+            Retry::SameKey,
+            Outcome::Unknown,
+            "the connection was lost",
+        ),
     }
 }
 
@@ -91,8 +149,13 @@ pub(super) fn outcome(error: &sqlx::Error) -> Outcome {
 pub(super) fn is_connection(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|database| database.code());
     match code.as_deref() {
-        Some(code) => matches!(code, "0A000" | "26000" | "57P01" | "57P02" | "57P05") || code.starts_with("08"),
-        None => matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed),
+        Some(code) => {
+            matches!(code, "0A000" | "26000" | "57P01" | "57P02" | "57P05") || code.starts_with("08")
+        }
+        None => matches!(
+            error,
+            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed
+        ),
     }
 }
 

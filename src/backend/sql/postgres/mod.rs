@@ -122,10 +122,18 @@ impl PostgresStore {
     pub async fn connect(options: PostgresOptions) -> Result<Self> {
         let connect = connect::options(&options)?;
         let epoch = schema::prepare(&connect, &options).await?;
-        let reads = Arc::new(PostgresReads::new(connect::pool(&connect, options.readers.max(1))));
+        let reads = Arc::new(PostgresReads::new(connect::pool(
+            &connect,
+            options.readers.max(1),
+        )));
         let engine = PostgresEngine::new(connect, reads.clone(), options.statement_timeout);
         let committer = Committer::start(engine);
-        Ok(Self { readers: super::readers(&reads), reads, committer, epoch })
+        Ok(Self {
+            readers: super::readers(&reads),
+            reads,
+            committer,
+            epoch,
+        })
     }
 
     /// Moves the store's clock, for tests of what expires.

@@ -53,16 +53,24 @@ impl Drop for Borrowed {
 
 impl PostgresReads {
     pub(super) fn new(pool: PgPool) -> Self {
-        Self { pool, shift: AtomicI64::new(0) }
+        Self {
+            pool,
+            shift: AtomicI64::new(0),
+        }
     }
 
     #[cfg(feature = "testkit")]
     pub(super) fn shift_clock(&self, by: std::time::Duration) {
-        self.shift.fetch_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX / 2), Ordering::Relaxed);
+        self.shift.fetch_add(
+            i64::try_from(by.as_micros()).unwrap_or(i64::MAX / 2),
+            Ordering::Relaxed,
+        );
     }
 
     pub(super) async fn ping(&self, deadline: Deadline) -> Result<()> {
-        self.fetch(Text::Composed("SELECT 1".to_owned()), Vec::new(), deadline).await.map(|_| ())
+        self.fetch(Text::Composed("SELECT 1".to_owned()), Vec::new(), deadline)
+            .await
+            .map(|_| ())
     }
 
     pub(super) async fn close(&self) {
@@ -70,8 +78,12 @@ impl PostgresReads {
     }
 
     async fn attempt(&self, text: &Text, args: Vec<Arg>) -> Result<Vec<PgRow>, sqlx::Error> {
-        let mut borrowed = Borrowed { connection: Some(self.pool.acquire().await?) };
-        let Some(connection) = borrowed.connection.as_deref_mut() else { return Err(sqlx::Error::PoolClosed) };
+        let mut borrowed = Borrowed {
+            connection: Some(self.pool.acquire().await?),
+        };
+        let Some(connection) = borrowed.connection.as_deref_mut() else {
+            return Err(sqlx::Error::PoolClosed);
+        };
         let query = match text {
             Text::Constant(statement) => sqlx::query(statement.postgres),
             Text::Composed(sql) => sqlx::query(AssertSqlSafe(sql.clone())),
@@ -106,7 +118,12 @@ impl Reads for PostgresReads {
         let mut attempt = 1;
         loop {
             match deadline.bound(self.attempt(&text, args.clone())).await {
-                None => return Err(Error::new(ErrorKind::Timeout, "the deadline ended before the rows came")),
+                None => {
+                    return Err(Error::new(
+                        ErrorKind::Timeout,
+                        "the deadline ended before the rows came",
+                    ));
+                }
                 Some(Ok(rows)) => return Ok(rows),
                 Some(Err(error)) if attempt < ATTEMPTS && error::is_connection(&error) => attempt += 1,
                 Some(Err(error)) => return Err(error::map(&error)),
@@ -141,7 +158,10 @@ impl Reads for PostgresReads {
     fn opt_int(row: &PgRow, column: usize) -> Result<Option<i64>> {
         // CASE gives the server's int4 where every branch is a small number.
         row.try_get::<Option<i64>, _>(column)
-            .or_else(|_| row.try_get::<Option<i32>, _>(column).map(|small| small.map(i64::from)))
+            .or_else(|_| {
+                row.try_get::<Option<i32>, _>(column)
+                    .map(|small| small.map(i64::from))
+            })
             .map_err(|error| error::map(&error))
     }
 }

@@ -16,7 +16,10 @@ use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
 
-static MIGRATIONS: [Migration; 1] = [Migration { version: 1, sql: include_str!("migrations/0001_shop.sql") }];
+static MIGRATIONS: [Migration; 1] = [Migration {
+    version: 1,
+    sql: include_str!("migrations/0001_shop.sql"),
+}];
 
 /// Held to the end of the transaction, so that of several processes that open an empty database one creates the tables.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('stockroom.migrate', 0))";
@@ -37,7 +40,9 @@ const EPOCH: &str = "SELECT value FROM stockroom_meta WHERE name = 'epoch'";
 /// Checks the schema, or brings it to this version, in one transaction; returns the store's epoch.
 pub(super) async fn prepare(connect: &PgConnectOptions, options: &PostgresOptions) -> Result<i64> {
     let mut connection = connect::connect(connect).await?;
-    let result = within(&mut connection, options).await.map_err(|error| error.operation("open"));
+    let result = within(&mut connection, options)
+        .await
+        .map_err(|error| error.operation("open"));
     // Whatever was begun ends with the session.
     let _ = sqlx::Connection::close(connection).await;
     result
@@ -46,21 +51,33 @@ pub(super) async fn prepare(connect: &PgConnectOptions, options: &PostgresOption
 async fn within(connection: &mut PgConnection, options: &PostgresOptions) -> Result<i64> {
     execute(connection, "BEGIN".to_owned()).await?;
     // Creating tables may take longer than a statement of the shop.
-    execute(connection, "SET LOCAL statement_timeout = 60000; SET LOCAL lock_timeout = 30000".to_owned()).await?;
+    execute(
+        connection,
+        "SET LOCAL statement_timeout = 60000; SET LOCAL lock_timeout = 30000".to_owned(),
+    )
+    .await?;
     execute(connection, LOCK.to_owned()).await?;
     if let (Some(schema), Migrate::Create | Migrate::Apply) = (&options.schema, options.migrate) {
         // The name was checked to be of lower-case letters, digits and underscores.
         execute(connection, format!("CREATE SCHEMA IF NOT EXISTS {schema}")).await?;
     }
     let has_table: bool = scalar(connection, HAS_TABLE).await?;
-    let found: i64 = if has_table { scalar(connection, FOUND).await? } else { 0 };
+    let found: i64 = if has_table {
+        scalar(connection, FOUND).await?
+    } else {
+        0
+    };
     let missing = pending(options.migrate, found, &MIGRATIONS)?;
     if !missing.is_empty() {
         execute(connection, CREATE_TABLE.to_owned()).await?;
     }
     for migration in missing {
         execute(connection, migration.sql.to_owned()).await?;
-        sqlx::query(APPLIED).bind(migration.version).execute(&mut *connection).await.map_err(|error| error::map(&error))?;
+        sqlx::query(APPLIED)
+            .bind(migration.version)
+            .execute(&mut *connection)
+            .await
+            .map_err(|error| error::map(&error))?;
     }
     install(connection, options.migrate).await?;
     let epoch = scalar(connection, EPOCH).await?;
@@ -70,28 +87,43 @@ async fn within(connection: &mut PgConnection, options: &PostgresOptions) -> Res
 
 /// Installs this version's commit function beside those of other versions.
 async fn install(connection: &mut PgConnection, migrate: Migrate) -> Result<()> {
-    let row = sqlx::query(HAS_FUNCTION).bind(&FUNCTION.name).fetch_one(&mut *connection).await;
-    let installed: bool = row.and_then(|row| row.try_get(0)).map_err(|error| error::map(&error))?;
+    let row = sqlx::query(HAS_FUNCTION)
+        .bind(&FUNCTION.name)
+        .fetch_one(&mut *connection)
+        .await;
+    let installed: bool = row
+        .and_then(|row| row.try_get(0))
+        .map_err(|error| error::map(&error))?;
     if installed {
         return Ok(());
     }
     if migrate == Migrate::Check {
         return Err(Error::new(
             ErrorKind::Config,
-            format!("the function {} is not installed: open once with Migrate::Apply", FUNCTION.name),
+            format!(
+                "the function {} is not installed: open once with Migrate::Apply",
+                FUNCTION.name
+            ),
         ));
     }
     execute(connection, FUNCTION.create.clone()).await
 }
 
 async fn execute(connection: &mut PgConnection, sql: String) -> Result<()> {
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(|_| ()).map_err(|error| error::map(&error))
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(connection)
+        .await
+        .map(|_| ())
+        .map_err(|error| error::map(&error))
 }
 
 async fn scalar<T>(connection: &mut PgConnection, sql: &'static str) -> Result<T>
 where
     T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
 {
-    let row = sqlx::query(sql).fetch_one(connection).await.map_err(|error| error::map(&error))?;
+    let row = sqlx::query(sql)
+        .fetch_one(connection)
+        .await
+        .map_err(|error| error::map(&error))?;
     row.try_get(0).map_err(|error| error::map(&error))
 }

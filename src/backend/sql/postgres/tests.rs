@@ -36,39 +36,63 @@ const WHOLE: [Statement; 2] = [tables::level::VERIFY, tables::level::COUNTS];
 
 async fn connection(schema: &str) -> Option<PgConnection> {
     let postgres = engines::require(engines::Postgres::shared().await).unwrap()?;
-    let options = PostgresOptions::new(postgres.url()).schema(schema).migrate(Migrate::Apply);
+    let options = PostgresOptions::new(postgres.url())
+        .schema(schema)
+        .migrate(Migrate::Apply);
     let connect = connect::options(&options).unwrap();
     schema::prepare(&connect, &options).await.unwrap();
     Some(connect::connect(&connect).await.unwrap())
 }
 
 async fn run(connection: &mut PgConnection, sql: String) -> Vec<String> {
-    let rows = sqlx::query(AssertSqlSafe(sql.clone())).fetch_all(connection).await;
+    let rows = sqlx::query(AssertSqlSafe(sql.clone()))
+        .fetch_all(connection)
+        .await;
     let rows = rows.unwrap_or_else(|error| panic!("{error}: {sql}"));
-    rows.iter().map(|row| row.try_get(0).unwrap_or_default()).collect()
+    rows.iter()
+        .map(|row| row.try_get(0).unwrap_or_default())
+        .collect()
 }
 
 #[tokio::test]
 async fn every_statement_is_accepted_and_keyed_reads_use_an_index() {
-    let Some(mut connection) = connection("statements").await else { return };
+    let Some(mut connection) = connection("statements").await else {
+        return;
+    };
     run(&mut connection, "SET enable_seqscan = off".to_owned()).await;
-    run(&mut connection, "SET plan_cache_mode = force_generic_plan".to_owned()).await;
+    run(
+        &mut connection,
+        "SET plan_cache_mode = force_generic_plan".to_owned(),
+    )
+    .await;
     let mut number = 0;
     for (statement, arguments) in KEYED {
         number += 1;
-        run(&mut connection, format!("PREPARE s{number} AS {}", statement.postgres)).await;
-        let plan = run(&mut connection, format!("EXPLAIN EXECUTE s{number}({arguments})")).await.join("\n");
+        run(
+            &mut connection,
+            format!("PREPARE s{number} AS {}", statement.postgres),
+        )
+        .await;
+        let plan = run(&mut connection, format!("EXPLAIN EXECUTE s{number}({arguments})"))
+            .await
+            .join("\n");
         assert!(!plan.contains("Seq Scan"), "{}\n{plan}", statement.postgres);
     }
     for statement in WHOLE {
         number += 1;
-        run(&mut connection, format!("PREPARE s{number} AS {}", statement.postgres)).await;
+        run(
+            &mut connection,
+            format!("PREPARE s{number} AS {}", statement.postgres),
+        )
+        .await;
     }
 }
 
 #[tokio::test]
 async fn lists_use_an_index_for_each_order_of_products() {
-    let Some(mut connection) = connection("lists").await else { return };
+    let Some(mut connection) = connection("lists").await else {
+        return;
+    };
     run(&mut connection, "SET enable_seqscan = off".to_owned()).await;
     run(&mut connection, "SET enable_sort = off".to_owned()).await;
     let conditions = "p.category = ? AND p.status = ? AND p.from_currency = ? AND p.from_minor IS NOT NULL";
@@ -76,17 +100,26 @@ async fn lists_use_an_index_for_each_order_of_products() {
         let mut filter = Filter::new(tables::product::LIST.postgres);
         filter.and(conditions, []);
         let (sql, _) = filter.page(order, &PageRequest::default());
-        let literal = sql.replace("p.category = $0", "p.category = 'a'").replace("$0", "'b'").replace("LIMIT $1", "LIMIT 5");
-        let plan = run(&mut connection, format!("EXPLAIN {literal}")).await.join("\n");
+        let literal = sql
+            .replace("p.category = $0", "p.category = 'a'")
+            .replace("$0", "'b'")
+            .replace("LIMIT $1", "LIMIT 5");
+        let plan = run(&mut connection, format!("EXPLAIN {literal}"))
+            .await
+            .join("\n");
         assert!(!plan.contains("Seq Scan on stockroom_products"), "{plan}");
     }
 }
 
 #[tokio::test]
 async fn a_store_opens_again_on_what_it_created() {
-    let Some(postgres) = engines::require(engines::Postgres::shared().await).unwrap() else { return };
+    let Some(postgres) = engines::require(engines::Postgres::shared().await).unwrap() else {
+        return;
+    };
     for migrate in [Migrate::Create, Migrate::Check, Migrate::Apply] {
-        let options = PostgresOptions::new(postgres.url()).schema("again").migrate(migrate);
+        let options = PostgresOptions::new(postgres.url())
+            .schema("again")
+            .migrate(migrate);
         PostgresStore::connect(options).await.unwrap().close().await;
     }
 }

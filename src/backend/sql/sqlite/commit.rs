@@ -66,9 +66,19 @@ impl Spelling for SqliteSpelling {
 
     // The transaction holds the one write lock already.
     fn look_up(&self, join: &LookUp<'_>) -> String {
-        let LookUp { table, key, select, only, alias, .. } = join;
+        let LookUp {
+            table,
+            key,
+            select,
+            only,
+            alias,
+            ..
+        } = join;
         let keys: Vec<String> = key.iter().map(|column| format!("t.{}", column.0)).collect();
-        let matches: Vec<String> = key.iter().map(|column| format!("{alias}.{0} = r.{0}", column.0)).collect();
+        let matches: Vec<String> = key
+            .iter()
+            .map(|column| format!("{alias}.{0} = r.{0}", column.0))
+            .collect();
         format!(
             "LEFT JOIN (SELECT {}, {select} FROM {table} AS t) AS {alias} ON {} AND {only}",
             keys.join(", "),
@@ -129,7 +139,10 @@ impl Engine for SqliteEngine {
     async fn run(&mut self, commit: Uuid, plan: &mut Plan) -> Ran {
         match self.transaction(commit, plan).await {
             Ok(ran) => ran,
-            Err(error) => Ran::Failed { again: error::is_busy(&error), error: error::map(error) },
+            Err(error) => Ran::Failed {
+                again: error::is_busy(&error),
+                error: error::map(error),
+            },
         }
     }
 
@@ -157,7 +170,11 @@ async fn steps(
     shift: i64,
     plan: &mut Plan,
 ) -> Result<Ran, sqlx::Error> {
-    let now: i64 = sqlx::query(NOW).bind(shift).fetch_one(&mut *connection).await?.get(0);
+    let now: i64 = sqlx::query(NOW)
+        .bind(shift)
+        .fetch_one(&mut *connection)
+        .await?
+        .get(0);
     let payload = std::mem::take(&mut plan.payload);
     let released: Vec<String> = payload.released.iter().map(ToString::to_string).collect();
     let parameters = Parameters {
@@ -166,9 +183,15 @@ async fn steps(
         released: serde_json::to_string(&released).unwrap_or_else(|_| "[]".to_owned()),
     };
     let lists = payload.finish();
-    let mut facts = Facts { at: now, ..Facts::default() };
+    let mut facts = Facts {
+        at: now,
+        ..Facts::default()
+    };
     let mut holds = true;
-    let mut applied = Applied { at: now, versions: Vec::new() };
+    let mut applied = Applied {
+        at: now,
+        versions: Vec::new(),
+    };
     let mut looking = true;
     for step in STEPS.iter() {
         if looking && !matches!(step.phase, Phase::Look(_)) {
@@ -177,7 +200,9 @@ async fn steps(
                 return Ok(Ran::Refused(facts));
             }
         }
-        let Some(list) = lists.get(&step.list) else { continue };
+        let Some(list) = lists.get(&step.list) else {
+            continue;
+        };
         let rows = run(connection, step, list, &parameters).await?;
         match step.phase {
             Phase::Look(about) => {
@@ -191,14 +216,24 @@ async fn steps(
             Phase::History => {
                 for row in &rows {
                     let key: String = row.try_get(2)?;
-                    applied.versions.extend(answer::version(row.try_get(0)?, row.try_get(1)?, &key, row.try_get(3)?));
+                    applied.versions.extend(answer::version(
+                        row.try_get(0)?,
+                        row.try_get(1)?,
+                        &key,
+                        row.try_get(3)?,
+                    ));
                 }
             }
         }
     }
     if plan.writes {
         let answer = answer::text(&applied);
-        sqlx::query(COMMIT_ROW).bind(&parameters.commit).bind(answer).bind(now).execute(connection).await?;
+        sqlx::query(COMMIT_ROW)
+            .bind(&parameters.commit)
+            .bind(answer)
+            .bind(now)
+            .execute(connection)
+            .await?;
     }
     Ok(Ran::Applied(applied))
 }
@@ -224,10 +259,17 @@ fn read_fact(row: &SqliteRow, about: About) -> Result<(Found, bool), sqlx::Error
     let ok: bool = row.try_get(1)?;
     let n = usize::try_from(n).unwrap_or(usize::MAX);
     let found = match about {
-        About::Claim => Found::Claim { n, owner: row.try_get(2)?, fingerprint: row.try_get(3)? },
+        About::Claim => Found::Claim {
+            n,
+            owner: row.try_get(2)?,
+            fingerprint: row.try_get(3)?,
+        },
         _ => {
             let numbers = (2..2 + about.width()).map(|column| row.try_get(column));
-            Found::Numbers { n, numbers: numbers.collect::<Result<_, _>>()? }
+            Found::Numbers {
+                n,
+                numbers: numbers.collect::<Result<_, _>>()?,
+            }
         }
     };
     Ok((found, ok))

@@ -18,16 +18,40 @@ const NOTADB: u32 = 26;
 /// The kind of error, its retry class, and what a person should do.
 fn class(primary: u32) -> (ErrorKind, Retry, &'static str) {
     match primary {
-        BUSY | LOCKED => (ErrorKind::Unavailable, Retry::Safe, "another process keeps the file locked"),
-        READONLY => (ErrorKind::PermissionDenied, Retry::Never, "the file cannot be written to: check its permissions"),
+        BUSY | LOCKED => (
+            ErrorKind::Unavailable,
+            Retry::Safe,
+            "another process keeps the file locked",
+        ),
+        READONLY => (
+            ErrorKind::PermissionDenied,
+            Retry::Never,
+            "the file cannot be written to: check its permissions",
+        ),
         IOERR => (ErrorKind::Unavailable, Retry::Safe, "the disk reported an error"),
-        CORRUPT => (ErrorKind::Corrupt, Retry::Never, "the file is damaged: restore a copy"),
+        CORRUPT => (
+            ErrorKind::Corrupt,
+            Retry::Never,
+            "the file is damaged: restore a copy",
+        ),
         FULL => (ErrorKind::Unavailable, Retry::Never, "the disk is full"),
-        CANTOPEN => (ErrorKind::Config, Retry::Never, "the file cannot be opened: check the path and its folder"),
+        CANTOPEN => (
+            ErrorKind::Config,
+            Retry::Never,
+            "the file cannot be opened: check the path and its folder",
+        ),
         TOOBIG => (ErrorKind::TooLarge, Retry::Never, "a value is too large"),
         CONSTRAINT => (ErrorKind::Internal, Retry::Never, "a guard of the schema was hit"),
-        NOTADB => (ErrorKind::Config, Retry::Never, "the file is not a SQLite database"),
-        _ => (ErrorKind::Internal, Retry::Never, "the database refused the statement"),
+        NOTADB => (
+            ErrorKind::Config,
+            Retry::Never,
+            "the file is not a SQLite database",
+        ),
+        _ => (
+            ErrorKind::Internal,
+            Retry::Never,
+            "the database refused the statement",
+        ),
     }
 }
 
@@ -54,8 +78,14 @@ pub(super) fn map(error: sqlx::Error) -> Error {
 
 /// Maps an error while opening, of which only the words are kept.
 pub(super) fn opening(error: &sqlx::Error) -> Error {
-    let (kind, retry, message) = primary(error).map_or((ErrorKind::Config, Retry::Never, "the file cannot be opened"), class);
-    Error::new(kind, message).retry(retry).operation("open").caused_by(error.to_string())
+    let (kind, retry, message) = primary(error).map_or(
+        (ErrorKind::Config, Retry::Never, "the file cannot be opened"),
+        class,
+    );
+    Error::new(kind, message)
+        .retry(retry)
+        .operation("open")
+        .caused_by(error.to_string())
 }
 
 /// Whether the same transaction may succeed when repeated: another process held the lock.

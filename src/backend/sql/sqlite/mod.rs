@@ -57,7 +57,11 @@ pub struct SqliteOptions {
 impl SqliteOptions {
     /// Opens `url`, creating the file and its schema if there is none.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), migrate: Migrate::Create, readers: 4 }
+        Self {
+            url: url.into(),
+            migrate: Migrate::Create,
+            readers: 4,
+        }
     }
 
     /// What to do about the schema.
@@ -97,7 +101,9 @@ impl SqliteStore {
     pub async fn open(options: SqliteOptions) -> Result<Self> {
         let memory = options.url.contains(":memory:") || options.url.contains("mode=memory");
         let connect = SqliteConnectOptions::from_str(&options.url)
-            .map_err(|error| Error::new(ErrorKind::Config, "not a SQLite address, as in sqlite://shop.db").caused_by(error))?
+            .map_err(|error| {
+                Error::new(ErrorKind::Config, "not a SQLite address, as in sqlite://shop.db").caused_by(error)
+            })?
             .create_if_missing(options.migrate != Migrate::Check)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
@@ -113,17 +119,29 @@ impl SqliteStore {
                 .max_lifetime(None)
                 .test_before_acquire(false)
         };
-        let writer = pool(1).connect_with(connect.clone()).await.map_err(|error| error::opening(&error))?;
+        let writer = pool(1)
+            .connect_with(connect.clone())
+            .await
+            .map_err(|error| error::opening(&error))?;
         schema::prepare(&writer, options.migrate).await?;
         let readers = if memory {
             writer.clone()
         } else {
-            pool(options.readers.max(1)).connect_with(connect).await.map_err(|error| error::opening(&error))?
+            pool(options.readers.max(1))
+                .connect_with(connect)
+                .await
+                .map_err(|error| error::opening(&error))?
         };
         let epoch = schema::epoch(&writer).await?;
         let reads = Arc::new(SqliteReads::new(readers));
         let committer = Committer::start(SqliteEngine::new(writer.clone(), reads.clone()));
-        Ok(Self { readers: super::readers(&reads), reads, writer, committer, epoch })
+        Ok(Self {
+            readers: super::readers(&reads),
+            reads,
+            writer,
+            committer,
+            epoch,
+        })
     }
 
     /// Moves the store's clock, for tests of what expires.

@@ -32,16 +32,24 @@ pub(super) struct SqliteReads {
 
 impl SqliteReads {
     pub(super) fn new(pool: SqlitePool) -> Self {
-        Self { pool, shift: AtomicI64::new(0) }
+        Self {
+            pool,
+            shift: AtomicI64::new(0),
+        }
     }
 
     #[cfg(feature = "testkit")]
     pub(super) fn shift_clock(&self, by: std::time::Duration) {
-        self.shift.fetch_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX / 2), Ordering::Relaxed);
+        self.shift.fetch_add(
+            i64::try_from(by.as_micros()).unwrap_or(i64::MAX / 2),
+            Ordering::Relaxed,
+        );
     }
 
     pub(super) async fn ping(&self, deadline: Deadline) -> Result<()> {
-        self.fetch(Text::Composed("SELECT 1".to_owned()), Vec::new(), deadline).await.map(|_| ())
+        self.fetch(Text::Composed("SELECT 1".to_owned()), Vec::new(), deadline)
+            .await
+            .map(|_| ())
     }
 
     pub(super) async fn close(&self) {
@@ -80,7 +88,10 @@ impl Reads for SqliteReads {
         let query = args.into_iter().fold(query, bind);
         match deadline.bound(query.fetch_all(&self.pool)).await {
             Some(rows) => rows.map_err(error::map),
-            None => Err(Error::new(ErrorKind::Timeout, "the deadline ended before the rows came")),
+            None => Err(Error::new(
+                ErrorKind::Timeout,
+                "the deadline ended before the rows came",
+            )),
         }
     }
 
@@ -97,14 +108,15 @@ impl Reads for SqliteReads {
     }
 
     fn id(row: &SqliteRow, column: usize) -> Result<Uuid> {
-        Self::opt_id(row, column)?.ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("column {column} is empty")))
+        Self::opt_id(row, column)?
+            .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("column {column} is empty")))
     }
 
     fn opt_id(row: &SqliteRow, column: usize) -> Result<Option<Uuid>> {
         let text: Option<&str> = row.try_get(column).map_err(decode)?;
-        text.map(Uuid::parse_str)
-            .transpose()
-            .map_err(|error| Error::new(ErrorKind::Corrupt, format!("column {column} is no id")).caused_by(error))
+        text.map(Uuid::parse_str).transpose().map_err(|error| {
+            Error::new(ErrorKind::Corrupt, format!("column {column} is no id")).caused_by(error)
+        })
     }
 
     fn opt_text(row: &SqliteRow, column: usize) -> Result<Option<String>> {

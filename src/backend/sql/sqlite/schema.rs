@@ -9,7 +9,10 @@ use crate::backend::sql::migrate::Migration;
 use crate::backend::sql::migrate::pending;
 use crate::error::Result;
 
-static MIGRATIONS: [Migration; 1] = [Migration { version: 1, sql: include_str!("migrations/0001_shop.sql") }];
+static MIGRATIONS: [Migration; 1] = [Migration {
+    version: 1,
+    sql: include_str!("migrations/0001_shop.sql"),
+}];
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
 
@@ -28,20 +31,40 @@ const EPOCH: &str = "SELECT value FROM stockroom_meta WHERE name = 'epoch'";
 pub(super) async fn prepare(pool: &SqlitePool, migrate: Migrate) -> Result<()> {
     let mut connection = pool.acquire().await.map_err(|error| error::opening(&error))?;
     let statements = async {
-        sqlx::query(BEGIN).execute(&mut *connection).await.map_err(|error| error::opening(&error))?;
-        let table = sqlx::query(HAS_TABLE).fetch_one(&mut *connection).await.map_err(error::map)?;
+        sqlx::query(BEGIN)
+            .execute(&mut *connection)
+            .await
+            .map_err(|error| error::opening(&error))?;
+        let table = sqlx::query(HAS_TABLE)
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(error::map)?;
         let found: i64 = if table.get::<i64, _>(0) == 0 {
             0
         } else {
-            sqlx::query(FOUND).fetch_one(&mut *connection).await.map_err(error::map)?.get(0)
+            sqlx::query(FOUND)
+                .fetch_one(&mut *connection)
+                .await
+                .map_err(error::map)?
+                .get(0)
         };
         let missing = pending(migrate, found, &MIGRATIONS)?;
         if !missing.is_empty() {
-            sqlx::query(CREATE_TABLE).execute(&mut *connection).await.map_err(error::map)?;
+            sqlx::query(CREATE_TABLE)
+                .execute(&mut *connection)
+                .await
+                .map_err(error::map)?;
         }
         for migration in missing {
-            sqlx::raw_sql(migration.sql).execute(&mut *connection).await.map_err(error::map)?;
-            sqlx::query(APPLIED).bind(migration.version).execute(&mut *connection).await.map_err(error::map)?;
+            sqlx::raw_sql(migration.sql)
+                .execute(&mut *connection)
+                .await
+                .map_err(error::map)?;
+            sqlx::query(APPLIED)
+                .bind(migration.version)
+                .execute(&mut *connection)
+                .await
+                .map_err(error::map)?;
         }
         Ok(())
     };
@@ -55,5 +78,9 @@ pub(super) async fn prepare(pool: &SqlitePool, migrate: Migrate) -> Result<()> {
 
 /// The epoch that write sets must be of.
 pub(super) async fn epoch(pool: &SqlitePool) -> Result<i64> {
-    Ok(sqlx::query(EPOCH).fetch_one(pool).await.map_err(error::map)?.get(0))
+    Ok(sqlx::query(EPOCH)
+        .fetch_one(pool)
+        .await
+        .map_err(error::map)?
+        .get(0))
 }

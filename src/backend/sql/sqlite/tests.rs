@@ -26,21 +26,34 @@ const KEYED: [Statement; 12] = [
 ];
 
 async fn plan(pool: &SqlitePool, sql: &str) -> String {
-    let rows = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"))).fetch_all(pool).await;
+    let rows = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
+        .fetch_all(pool)
+        .await;
     let rows = rows.unwrap_or_else(|error| panic!("{error}: {sql}"));
-    rows.iter().map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join("\n")
+    rows.iter()
+        .map(|row| row.get::<String, _>("detail"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Scans of the payload's rows are what a step is made of; of a table they are not.
 fn scans(plan: &str) -> Vec<&str> {
-    let payload = |line: &&str| line.contains("VIRTUAL TABLE") || line.contains("SCAN r") || line.contains("SCAN g");
-    plan.lines().filter(|line| line.starts_with("SCAN ") && !payload(line)).collect()
+    let payload =
+        |line: &&str| line.contains("VIRTUAL TABLE") || line.contains("SCAN r") || line.contains("SCAN g");
+    plan.lines()
+        .filter(|line| line.starts_with("SCAN ") && !payload(line))
+        .collect()
 }
 
 #[tokio::test]
 async fn keyed_reads_and_the_steps_of_a_commit_use_an_index() {
-    let store = SqliteStore::open(SqliteOptions::new("sqlite::memory:")).await.unwrap();
-    let texts = KEYED.iter().map(|statement| statement.sqlite).chain(STEPS.iter().map(|step| step.sql.as_str()));
+    let store = SqliteStore::open(SqliteOptions::new("sqlite::memory:"))
+        .await
+        .unwrap();
+    let texts = KEYED
+        .iter()
+        .map(|statement| statement.sqlite)
+        .chain(STEPS.iter().map(|step| step.sql.as_str()));
     for sql in texts {
         let plan = plan(&store.writer, sql).await;
         assert_eq!(scans(&plan), Vec::<&str>::new(), "{sql}\n{plan}");

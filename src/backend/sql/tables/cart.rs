@@ -97,7 +97,12 @@ fn write_lines(record: &Record, rows: &mut Rows) {
 }
 
 /// One line of a cart, or what is added to it.
-pub(in crate::backend::sql) fn write_line(cart: Uuid, line: &CartLine, quantity: i64, row: &mut RowWriter<'_>) {
+pub(in crate::backend::sql) fn write_line(
+    cart: Uuid,
+    line: &CartLine,
+    quantity: i64,
+    row: &mut RowWriter<'_>,
+) {
     row.id(cart);
     row.text(line.key.as_str());
     row.text(line.sku.as_str());
@@ -129,16 +134,18 @@ struct LineRow(String, String, String, i64, i64);
 
 fn read<R: Reads>(row: &R::Row) -> Result<Arc<Cart>> {
     let lines: Vec<LineRow> = parts("cart lines", R::opt_text(row, 8)?)?;
-    let lines = lines.into_iter().map(|LineRow(key, sku, options, quantity, added_at)| {
-        let options: Options = document("line.options", &options)?;
-        Ok(CartLine {
-            key: LineKey::new(key)?,
-            sku: Sku::new(sku)?,
-            options,
-            quantity: Quantity::new(quantity)?,
-            added_at: from_micros(added_at)?,
-        })
-    });
+    let lines = lines
+        .into_iter()
+        .map(|LineRow(key, sku, options, quantity, added_at)| {
+            let options: Options = document("line.options", &options)?;
+            Ok(CartLine {
+                key: LineKey::new(key)?,
+                sku: Sku::new(sku)?,
+                options,
+                quantity: Quantity::new(quantity)?,
+                added_at: from_micros(added_at)?,
+            })
+        });
     Ok(Arc::new(Cart {
         id: CartId::from(R::id(row, 0)?),
         version: super::version(R::int(row, 1)?)?,
@@ -159,10 +166,16 @@ pub(in crate::backend::sql) struct SqlCarts<R>(pub(in crate::backend::sql) Arc<R
 #[async_trait]
 impl<R: Reads> CartReader for SqlCarts<R> {
     async fn get_many(&self, ids: &[CartId], deadline: Deadline) -> Result<Vec<Option<Arc<Cart>>>> {
-        let args = vec![Arg::Int(self.0.shift()), Arg::Ids(ids.iter().map(|id| id.uuid()).collect())];
+        let args = vec![
+            Arg::Int(self.0.shift()),
+            Arg::Ids(ids.iter().map(|id| id.uuid()).collect()),
+        ];
         let rows = self.0.fetch(Text::Constant(GET), args, deadline).await?;
         let found = rows.iter().map(read::<R>).collect::<Result<Vec<_>>>()?;
-        Ok(in_order(ids.iter().copied(), found.into_iter().map(|cart| (cart.id, cart)).collect()))
+        Ok(in_order(
+            ids.iter().copied(),
+            found.into_iter().map(|cart| (cart.id, cart)).collect(),
+        ))
     }
 
     async fn find_active(&self, user: UserId, deadline: Deadline) -> Result<Option<Arc<Cart>>> {

@@ -47,10 +47,23 @@ pub(in crate::backend::sql) struct SqlClaims<R>(pub(in crate::backend::sql) Arc<
 impl<R: Reads> ClaimReader for SqlClaims<R> {
     async fn find(&self, keys: &[(String, String)], deadline: Deadline) -> Result<Vec<Option<ClaimFound>>> {
         let (spaces, names) = keys.iter().cloned().unzip();
-        let rows = self.0.fetch(Text::Constant(CLAIMS), vec![Arg::Texts(spaces), Arg::Texts(names)], deadline).await?;
+        let rows = self
+            .0
+            .fetch(
+                Text::Constant(CLAIMS),
+                vec![Arg::Texts(spaces), Arg::Texts(names)],
+                deadline,
+            )
+            .await?;
         let found = rows.iter().map(|row| {
             let fingerprint = R::opt_text(row, 3)?.map(|text| parse_hex(&text)).transpose()?;
-            Ok(((R::text(row, 0)?, R::text(row, 1)?), ClaimFound { owner: R::id(row, 2)?, fingerprint }))
+            Ok((
+                (R::text(row, 0)?, R::text(row, 1)?),
+                ClaimFound {
+                    owner: R::id(row, 2)?,
+                    fingerprint,
+                },
+            ))
         });
         Ok(in_order(keys.iter().cloned(), found.collect::<Result<_>>()?))
     }
@@ -95,8 +108,13 @@ impl<R: Reads> HistoryReader for SqlHistory<R> {
         }
         let (sql, args) = filter.page("h.seq DESC", page);
         let rows = self.0.fetch(Text::Composed(sql), args, deadline).await?;
-        let items = rows.iter().map(|row| Ok((R::int(row, 0)?, read::<R>(row)?))).collect::<Result<Vec<_>>>()?;
-        let page = Page::cut(items, page, |(seq, _)| Cursor::encode(digest, &[CursorValue::Int(*seq)]));
+        let items = rows
+            .iter()
+            .map(|row| Ok((R::int(row, 0)?, read::<R>(row)?)))
+            .collect::<Result<Vec<_>>>()?;
+        let page = Page::cut(items, page, |(seq, _)| {
+            Cursor::encode(digest, &[CursorValue::Int(*seq)])
+        });
         Ok(page.map(|(_, change)| change))
     }
 }
@@ -106,7 +124,12 @@ fn read<R: Reads>(row: &R::Row) -> Result<Change> {
         "put" => ChangeAction::Put,
         "delete" => ChangeAction::Delete,
         "delta" => ChangeAction::Delta,
-        other => return Err(Error::new(ErrorKind::Corrupt, format!("no change is called {other}"))),
+        other => {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("no change is called {other}"),
+            ));
+        }
     };
     Ok(Change {
         version: super::version(R::int(row, 1)?)?,

@@ -47,14 +47,21 @@ pub(in crate::backend::sql) static ROOT: Root = Root {
     key: &[Column("sku", Kind::Text), Column("location", Kind::Text)],
     insert: &COLUMNS,
     update: &COLUMNS,
-    delta: &[Change::Add("on_hand"), Change::Add("allocated"), Change::Add("held")],
+    delta: &[
+        Change::Add("on_hand"),
+        Change::Add("allocated"),
+        Change::Add("held"),
+    ],
     live: None,
     part: None,
     columns: write_columns,
     parts: no_parts,
 };
 
-const COLUMNS: [Column; 2] = [Column("backorder_limit", Kind::Int), Column("updated_at", Kind::Int)];
+const COLUMNS: [Column; 2] = [
+    Column("backorder_limit", Kind::Int),
+    Column("updated_at", Kind::Int),
+];
 
 fn write_columns(record: &Record, row: &mut RowWriter<'_>, _: Verb) {
     let Record::Level(level) = record else { return };
@@ -119,14 +126,23 @@ impl<R: Reads> SqlInventory<R> {
 #[async_trait]
 impl<R: Reads> InventoryReader for SqlInventory<R> {
     async fn levels(&self, skus: &[Sku], deadline: Deadline) -> Result<Vec<Level>> {
-        let args = vec![Arg::Int(self.0.shift()), Arg::Texts(skus.iter().map(ToString::to_string).collect())];
-        self.rows(LEVELS, args, deadline).await?.iter().map(read_level::<R>).collect()
+        let args = vec![
+            Arg::Int(self.0.shift()),
+            Arg::Texts(skus.iter().map(ToString::to_string).collect()),
+        ];
+        self.rows(LEVELS, args, deadline)
+            .await?
+            .iter()
+            .map(read_level::<R>)
+            .collect()
     }
 
     async fn hold(&self, hold: HoldId, deadline: Deadline) -> Result<Option<Hold>> {
         let args = vec![Arg::Int(self.0.shift()), Arg::Id(hold.uuid())];
         let rows = self.rows(HOLD, args, deadline).await?;
-        let Some(first) = rows.first() else { return Ok(None) };
+        let Some(first) = rows.first() else {
+            return Ok(None);
+        };
         let lines = rows.iter().map(|row| {
             Ok(HoldLine {
                 sku: Sku::new(R::text(row, 0)?)?,
@@ -151,7 +167,10 @@ impl<R: Reads> InventoryReader for SqlInventory<R> {
     ) -> Result<Page<Movement>> {
         let digest = digest(sku, location);
         let mut filter = Filter::new(R::spell(&MOVEMENTS));
-        filter.and("m.sku = ? AND m.location = ?", [Arg::Text(sku.to_string()), Arg::Text(location.to_string())]);
+        filter.and(
+            "m.sku = ? AND m.location = ?",
+            [Arg::Text(sku.to_string()), Arg::Text(location.to_string())],
+        );
         match page.position(digest)?.as_deref() {
             None => {}
             Some([CursorValue::Int(seq)]) => {
@@ -161,13 +180,22 @@ impl<R: Reads> InventoryReader for SqlInventory<R> {
         }
         let (sql, args) = filter.page("m.seq DESC", page);
         let rows = self.0.fetch(Text::Composed(sql), args, deadline).await?;
-        let items = rows.iter().map(|row| read_movement::<R>(row, sku, location)).collect::<Result<Vec<_>>>()?;
-        Ok(Page::cut(items, page, |last| Cursor::encode(digest, &[CursorValue::Int(last.seq)])))
+        let items = rows
+            .iter()
+            .map(|row| read_movement::<R>(row, sku, location))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Page::cut(items, page, |last| {
+            Cursor::encode(digest, &[CursorValue::Int(last.seq)])
+        }))
     }
 
     async fn verify(&self, deadline: Deadline) -> Result<LedgerReport> {
         let counts = self.rows(COUNTS, Vec::new(), deadline).await?;
-        let mut report = LedgerReport { levels: 0, movements: 0, drift: Vec::new() };
+        let mut report = LedgerReport {
+            levels: 0,
+            movements: 0,
+            drift: Vec::new(),
+        };
         if let Some(row) = counts.first() {
             report.levels = R::int(row, 0)?.unsigned_abs();
             report.movements = R::int(row, 1)?.unsigned_abs();
@@ -181,12 +209,23 @@ impl<R: Reads> InventoryReader for SqlInventory<R> {
 
 fn drifts<R: Reads>(row: &R::Row) -> Result<Vec<Drift>> {
     let (sku, location) = (Sku::new(R::text(row, 0)?)?, LocationId::new(R::text(row, 1)?)?);
-    let compared = [("on_hand", 2, 5), ("allocated", 3, 6), ("held", 4, 7), ("held", 4, 8)];
+    let compared = [
+        ("on_hand", 2, 5),
+        ("allocated", 3, 6),
+        ("held", 4, 7),
+        ("held", 4, 8),
+    ];
     let mut drifts = Vec::new();
     for (counter, level, ledger) in compared {
         let (level, ledger) = (R::int(row, level)?, R::int(row, ledger)?);
         if level != ledger {
-            drifts.push(Drift { sku: sku.clone(), location: location.clone(), counter, level, ledger });
+            drifts.push(Drift {
+                sku: sku.clone(),
+                location: location.clone(),
+                counter,
+                level,
+                ledger,
+            });
         }
     }
     Ok(drifts)

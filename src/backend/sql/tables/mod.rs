@@ -22,8 +22,13 @@ use crate::model::Version;
 use super::rows::RowWriter;
 
 /// The aggregates' tables in lock order.
-pub(super) static ROOTS: [&Root; 5] =
-    [&product::ROOT, &cart::ROOT, &order::ROOT, &payment::ROOT, &level::ROOT];
+pub(super) static ROOTS: [&Root; 5] = [
+    &product::ROOT,
+    &cart::ROOT,
+    &order::ROOT,
+    &payment::ROOT,
+    &level::ROOT,
+];
 
 /// The table that holds an aggregate's version, and what hangs on it.
 #[derive(Debug)]
@@ -94,9 +99,14 @@ pub(super) enum Verb {
 impl Root {
     /// The description of an aggregate's tables.
     pub(super) fn of(aggregate: Aggregate) -> Result<&'static Self> {
-        ROOTS.iter().copied().find(|root| root.aggregate == aggregate).ok_or_else(|| {
-            Error::new(ErrorKind::Unsupported, "this store does not hold the aggregate").concerning(aggregate.as_str())
-        })
+        ROOTS
+            .iter()
+            .copied()
+            .find(|root| root.aggregate == aggregate)
+            .ok_or_else(|| {
+                Error::new(ErrorKind::Unsupported, "this store does not hold the aggregate")
+                    .concerning(aggregate.as_str())
+            })
     }
 
     /// Writes the key, the new version and the columns of a record.

@@ -59,7 +59,11 @@ pub(in crate::backend::sql) static ROOT: Root = Root {
     key: &[Column("id", Kind::Id)],
     insert: &COLUMNS,
     update: &COLUMNS,
-    delta: &[Change::Add("authorized"), Change::Add("captured"), Change::Add("refunded")],
+    delta: &[
+        Change::Add("authorized"),
+        Change::Add("captured"),
+        Change::Add("refunded"),
+    ],
     live: None,
     part: Some(&LINES),
     columns: write_columns,
@@ -168,18 +172,35 @@ macro_rules! select {
     };
 }
 
-pub(in crate::backend::sql) const GET: Statement = select!("order.get": " FROM stockroom_orders o WHERE o.id" ids1);
+pub(in crate::backend::sql) const GET: Statement =
+    select!("order.get": " FROM stockroom_orders o WHERE o.id" ids1);
 
 /// The head of a list; what follows is composed from constants.
 const LIST: Statement = select!("order.list": " FROM stockroom_orders o WHERE true");
 
 #[derive(Deserialize)]
-struct LineRow(u32, String, uuid::Uuid, String, String, i64, i64, u32, i64, i64, String, i64);
+struct LineRow(
+    u32,
+    String,
+    uuid::Uuid,
+    String,
+    String,
+    i64,
+    i64,
+    u32,
+    i64,
+    i64,
+    String,
+    i64,
+);
 
 fn read<R: Reads>(row: &R::Row) -> Result<Arc<Order>> {
     let currency = Currency::parse(&R::text(row, 6)?)?;
     let lines: Vec<LineRow> = parts("order lines", R::opt_text(row, 19)?)?;
-    let address = |text: Option<String>| text.map(|text| document::<Address>("order address", &text)).transpose();
+    let address = |text: Option<String>| {
+        text.map(|text| document::<Address>("order address", &text))
+            .transpose()
+    };
     Ok(Arc::new(Order {
         id: OrderId::from(R::id(row, 0)?),
         version: super::version(R::int(row, 1)?)?,
@@ -199,16 +220,33 @@ fn read<R: Reads>(row: &R::Row) -> Result<Arc<Order>> {
         ship_to: address(R::opt_text(row, 13)?)?,
         bill_to: address(R::opt_text(row, 14)?)?,
         email: R::opt_text(row, 15)?,
-        cancel_reason: R::opt_text(row, 16)?.map(|text| CancelReason::parse(&text)).transpose()?,
-        lines: lines.into_iter().map(|line| read_line(line, currency)).collect::<Result<_>>()?,
+        cancel_reason: R::opt_text(row, 16)?
+            .map(|text| CancelReason::parse(&text))
+            .transpose()?,
+        lines: lines
+            .into_iter()
+            .map(|line| read_line(line, currency))
+            .collect::<Result<_>>()?,
         placed_at: from_micros(R::int(row, 17)?)?,
         updated_at: from_micros(R::int(row, 18)?)?,
     }))
 }
 
 fn read_line(line: LineRow, currency: Currency) -> Result<OrderLine> {
-    let LineRow(number, sku, product, title, options, quantity, unit_price, tax_rate, tax, total, location, shipped) =
-        line;
+    let LineRow(
+        number,
+        sku,
+        product,
+        title,
+        options,
+        quantity,
+        unit_price,
+        tax_rate,
+        tax,
+        total,
+        location,
+        shipped,
+    ) = line;
     let options: Options = document("line.options", &options)?;
     Ok(OrderLine {
         number,
@@ -236,10 +274,18 @@ impl<R: Reads> OrderReader for SqlOrders<R> {
         let args = vec![Arg::Ids(ids.iter().map(|id| id.uuid()).collect())];
         let rows = self.0.fetch(Text::Constant(GET), args, deadline).await?;
         let found = rows.iter().map(read::<R>).collect::<Result<Vec<_>>>()?;
-        Ok(in_order(ids.iter().copied(), found.into_iter().map(|order| (order.id, order)).collect()))
+        Ok(in_order(
+            ids.iter().copied(),
+            found.into_iter().map(|order| (order.id, order)).collect(),
+        ))
     }
 
-    async fn list(&self, query: &OrderQuery, page: &PageRequest, deadline: Deadline) -> Result<Page<Arc<Order>>> {
+    async fn list(
+        &self,
+        query: &OrderQuery,
+        page: &PageRequest,
+        deadline: Deadline,
+    ) -> Result<Page<Arc<Order>>> {
         let mut filter = Filter::new(R::spell(&LIST));
         if let Some(customer) = query.customer {
             filter.and("o.customer_id = ?", [Arg::Id(customer.uuid())]);
@@ -257,7 +303,8 @@ impl<R: Reads> OrderReader for SqlOrders<R> {
         let (sql, args) = filter.page("o.id DESC", page);
         let rows = self.0.fetch(Text::Composed(sql), args, deadline).await?;
         let items = rows.iter().map(read::<R>).collect::<Result<Vec<_>>>()?;
-        let after = |last: &Arc<Order>| Cursor::encode(query.digest(), &[CursorValue::Text(last.id.to_string())]);
+        let after =
+            |last: &Arc<Order>| Cursor::encode(query.digest(), &[CursorValue::Text(last.id.to_string())]);
         Ok(Page::cut(items, page, after))
     }
 }

@@ -42,7 +42,11 @@ pub(in crate::backend::sql) static ROOT: Root = Root {
     key: &[Column("id", Kind::Id)],
     insert: &COLUMNS,
     update: &COLUMNS,
-    delta: &[Change::Add("authorized"), Change::Add("captured"), Change::Add("refunded")],
+    delta: &[
+        Change::Add("authorized"),
+        Change::Add("captured"),
+        Change::Add("refunded"),
+    ],
     live: None,
     part: None,
     columns: write_columns,
@@ -121,8 +125,15 @@ fn read<R: Reads>(row: &R::Row) -> Result<Arc<Payment>> {
         reference: R::opt_text(row, 5)?.map(Reference::new).transpose()?,
         amount: Money::new(R::int(row, 7)?, currency),
         state: PaymentState::parse(&R::text(row, 8)?)?,
-        settled: Settlement { authorized: R::int(row, 9)?, captured: R::int(row, 10)?, refunded: R::int(row, 11)? },
-        lease: Lease { holder: R::id(row, 12)?, until: Expiry::At(from_micros(R::int(row, 13)?)?) },
+        settled: Settlement {
+            authorized: R::int(row, 9)?,
+            captured: R::int(row, 10)?,
+            refunded: R::int(row, 11)?,
+        },
+        lease: Lease {
+            holder: R::id(row, 12)?,
+            until: Expiry::At(from_micros(R::int(row, 13)?)?),
+        },
         lease_alive: R::int(row, 14)? == 1,
         hold: R::opt_id(row, 15)?.map(HoldId::from),
         decline_reason: R::opt_text(row, 16)?,
@@ -138,15 +149,25 @@ pub(in crate::backend::sql) struct SqlPayments<R>(pub(in crate::backend::sql) Ar
 impl<R: Reads> SqlPayments<R> {
     async fn all(&self, statement: Statement, arg: Arg, deadline: Deadline) -> Result<Vec<Arc<Payment>>> {
         let args = vec![Arg::Int(self.0.shift()), arg];
-        self.0.fetch(Text::Constant(statement), args, deadline).await?.iter().map(read::<R>).collect()
+        self.0
+            .fetch(Text::Constant(statement), args, deadline)
+            .await?
+            .iter()
+            .map(read::<R>)
+            .collect()
     }
 }
 
 #[async_trait]
 impl<R: Reads> PaymentReader for SqlPayments<R> {
     async fn get_many(&self, ids: &[PaymentId], deadline: Deadline) -> Result<Vec<Option<Arc<Payment>>>> {
-        let found = self.all(GET, Arg::Ids(ids.iter().map(|id| id.uuid()).collect()), deadline).await?;
-        Ok(in_order(ids.iter().copied(), found.into_iter().map(|payment| (payment.id, payment)).collect()))
+        let found = self
+            .all(GET, Arg::Ids(ids.iter().map(|id| id.uuid()).collect()), deadline)
+            .await?;
+        Ok(in_order(
+            ids.iter().copied(),
+            found.into_iter().map(|payment| (payment.id, payment)).collect(),
+        ))
     }
 
     async fn for_order(&self, order: OrderId, deadline: Deadline) -> Result<Vec<Arc<Payment>>> {

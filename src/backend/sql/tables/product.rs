@@ -124,7 +124,8 @@ macro_rules! select {
     };
 }
 
-pub(in crate::backend::sql) const GET: Statement = select!("product.get": " FROM stockroom_products p WHERE p.id" ids1);
+pub(in crate::backend::sql) const GET: Statement =
+    select!("product.get": " FROM stockroom_products p WHERE p.id" ids1);
 
 pub(in crate::backend::sql) const BY_SLUG: Statement = select!("product.find_by_slug":
     " FROM stockroom_claims c JOIN stockroom_products p ON p.id = c.owner \
@@ -135,22 +136,25 @@ pub(in crate::backend::sql) const BY_SKUS: Statement = select!("product.find_by_
       (SELECT c.owner FROM stockroom_claims c WHERE c.space = 'product.sku' AND c.claim_key" texts1 ")");
 
 /// The head of a list; what follows is composed from the constants below.
-pub(in crate::backend::sql) const LIST: Statement = select!("product.list": " FROM stockroom_products p WHERE true");
+pub(in crate::backend::sql) const LIST: Statement =
+    select!("product.list": " FROM stockroom_products p WHERE true");
 
 #[derive(Deserialize)]
 struct VariantRow(String, Option<String>, String, String, u32);
 
 fn read<R: Reads>(row: &R::Row) -> Result<Arc<Product>> {
     let variants: Vec<VariantRow> = parts("variants", R::opt_text(row, 10)?)?;
-    let variants = variants.into_iter().map(|VariantRow(sku, title, options, prices, tax)| {
-        Ok(Variant {
-            sku: Sku::new(sku)?,
-            title,
-            options: document("variant.options", &options)?,
-            prices: document("variant.prices", &prices)?,
-            tax: TaxRate::basis_points(tax)?,
-        })
-    });
+    let variants = variants
+        .into_iter()
+        .map(|VariantRow(sku, title, options, prices, tax)| {
+            Ok(Variant {
+                sku: Sku::new(sku)?,
+                title,
+                options: document("variant.options", &options)?,
+                prices: document("variant.prices", &prices)?,
+                tax: TaxRate::basis_points(tax)?,
+            })
+        });
     Ok(Arc::new(Product {
         id: ProductId::from(R::id(row, 0)?),
         version: super::version(R::int(row, 1)?)?,
@@ -172,7 +176,12 @@ pub(in crate::backend::sql) struct SqlProducts<R>(pub(in crate::backend::sql) Ar
 
 impl<R: Reads> SqlProducts<R> {
     async fn all(&self, text: Text, args: Vec<Arg>, deadline: Deadline) -> Result<Vec<Arc<Product>>> {
-        self.0.fetch(text, args, deadline).await?.iter().map(read::<R>).collect()
+        self.0
+            .fetch(text, args, deadline)
+            .await?
+            .iter()
+            .map(read::<R>)
+            .collect()
     }
 }
 
@@ -181,12 +190,19 @@ impl<R: Reads> ProductReader for SqlProducts<R> {
     async fn get_many(&self, ids: &[ProductId], deadline: Deadline) -> Result<Vec<Option<Arc<Product>>>> {
         let args = vec![Arg::Ids(ids.iter().map(|id| id.uuid()).collect())];
         let found = self.all(Text::Constant(GET), args, deadline).await?;
-        Ok(in_order(ids.iter().copied(), found.into_iter().map(|product| (product.id, product)).collect()))
+        Ok(in_order(
+            ids.iter().copied(),
+            found.into_iter().map(|product| (product.id, product)).collect(),
+        ))
     }
 
     async fn find_by_slug(&self, slug: &Slug, deadline: Deadline) -> Result<Option<Arc<Product>>> {
         let args = vec![Arg::Text(slug.to_string())];
-        Ok(self.all(Text::Constant(BY_SLUG), args, deadline).await?.into_iter().next())
+        Ok(self
+            .all(Text::Constant(BY_SLUG), args, deadline)
+            .await?
+            .into_iter()
+            .next())
     }
 
     async fn find_by_skus(&self, skus: &[Sku], deadline: Deadline) -> Result<Vec<Option<Arc<Product>>>> {
@@ -194,7 +210,12 @@ impl<R: Reads> ProductReader for SqlProducts<R> {
         let found = self.all(Text::Constant(BY_SKUS), args, deadline).await?;
         let by_sku = found
             .iter()
-            .flat_map(|product| product.variants.iter().map(move |variant| (variant.sku.clone(), product.clone())))
+            .flat_map(|product| {
+                product
+                    .variants
+                    .iter()
+                    .map(move |variant| (variant.sku.clone(), product.clone()))
+            })
             .collect();
         Ok(in_order(skus.iter().cloned(), by_sku))
     }
@@ -214,7 +235,10 @@ impl<R: Reads> ProductReader for SqlProducts<R> {
 fn after(query: &ProductQuery, last: &Product) -> Cursor {
     let mut position = vec![CursorValue::Text(last.id.to_string())];
     if query.order != ProductOrder::Newest {
-        position.insert(0, CursorValue::Int(last.from_price().map_or(0, |price| price.minor())));
+        position.insert(
+            0,
+            CursorValue::Int(last.from_price().map_or(0, |price| price.minor())),
+        );
     }
     Cursor::encode(query.digest(), &position)
 }
