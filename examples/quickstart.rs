@@ -1,28 +1,28 @@
 //! A shop in memory: one product, ten units, one paid order. `cargo run --release --example quickstart`
 
-use stockroom::{
-    Charge, Currency, Due, Error, IdempotencyKey, LocationId, Money, NewProduct, Owner, Pay, PaymentStatus, Reference,
-    Stockroom,
-};
+use stockroom::{Charge, Currency, Due, IdempotencyKey, LocationId, Money};
+use stockroom::{NewProduct, Owner, Pay, PaymentStatus, Reference, Stockroom};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> stockroom::Result<()> {
     let shop = Stockroom::open("sqlite::memory:").await?;
+    let (products, carts, stock) = (shop.products(), shop.carts(), shop.inventory());
     let mug = NewProduct::new("Mug").variant("MUG-BLUE", Money::new(9_50, Currency::USD));
-    shop.products().create(mug).await?;
-    shop.inventory().receive("MUG-BLUE", &LocationId::new("warehouse")?, 10).await?;
+    products.create(mug).await?;
+    stock.receive("MUG-BLUE", &LocationId::new("berlin")?, 10).await?;
 
-    let cart = shop.carts().create(Owner::Guest).await?;
-    shop.carts().add(cart.id, "MUG-BLUE", 2).await?;
+    let cart = carts.create(Owner::Guest).await?;
+    carts.add(cart.id, "MUG-BLUE", 2).await?;
+    let key = IdempotencyKey::new(format!("pay-{}", cart.id))?;
+    let paid = shop.checkout().pay(Pay::cart(cart.id).key(key), charge).await?;
 
-    // Here an application asks its payment provider and hands it `due.provider_key` as the idempotency key.
-    let charge = |due: Due| async move { Ok::<_, Error>(Charge::captured(Reference::new(due.provider_key)?)) };
-    let pay = Pay::cart(cart.id).key(IdempotencyKey::new(format!("pay-{}", cart.id))?);
-    let paid = shop.checkout().pay(pay, charge).await?;
-
-    let level = shop.inventory().levels("MUG-BLUE").await?.remove(0);
-    println!("order {}: {}, {}", paid.order().id, paid.order().total, paid.order().payment_status());
-    println!("{}: {} on hand, {} available", level.sku, level.on_hand, level.available());
-    assert_eq!((paid.order().payment_status(), level.available()), (PaymentStatus::Paid, 8));
+    let (order, left) = (paid.order(), stock.levels("MUG-BLUE").await?[0].available());
+    println!("order {}: {}; {left} mugs left", order.id, order.total);
+    assert_eq!((order.payment_status(), left), (PaymentStatus::Paid, 8));
     Ok(())
+}
+
+/// An application asks its payment provider here, with `provider_key` as the provider's idempotency key.
+async fn charge(due: Due) -> stockroom::Result<Charge> {
+    Ok(Charge::captured(Reference::new(due.provider_key)?))
 }

@@ -1,10 +1,13 @@
-//! The data layer of an online shop: typed repositories and a checkout that cannot oversell, on SQLite and PostgreSQL.
+//! The data layer of an online shop: typed repositories and a checkout that cannot oversell, on SQLite and
+//! PostgreSQL.
 //!
-//! - Start with [`Stockroom`]: `Stockroom::open("sqlite://shop.db")` gives a shop, with nothing else to start.
-//! - [`Products`], [`Carts`], [`Orders`], [`Payments`] and [`Inventory`] are its repositories, [`Checkout`] is the flow from
-//!   cart to order, [`Stockroom::transaction`] a unit of work over several of them.
+//! - Start with [`Stockroom`]: `Stockroom::open("sqlite://shop.db")` gives a shop, with nothing else to
+//!   start.
+//! - [`Products`], [`Carts`], [`Orders`], [`Payments`] and [`Inventory`] are its repositories, [`Checkout`]
+//!   is the flow from cart to order, [`Stockroom::transaction`] a unit of work over several of them.
 //! - Everything that changes is one write set, applied whole or not at all: see [`spi::store::WriteSet`].
-//! - A store of your own implements [`spi::store::Store`] and proves itself with the suite of feature `testkit`.
+//! - A store of your own implements [`spi::store::Store`] and proves itself with the suite of feature
+//!   `testkit`.
 
 pub mod backend;
 pub mod error;

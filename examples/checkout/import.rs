@@ -57,7 +57,10 @@ pub(crate) async fn catalogue(shop: &Stockroom, rows: &[CatalogueProduct]) -> Ou
     }
     bar.finish_and_clear();
     let known = rows.len() - created;
-    println!("  {created} products imported with their stock in {:.1?}, {known} were there.", begun.elapsed());
+    println!(
+        "  {created} products imported with their stock in {:.1?}, {known} were there.",
+        begun.elapsed()
+    );
     Ok(created)
 }
 

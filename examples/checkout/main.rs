@@ -37,7 +37,11 @@ async fn main() -> Outcome {
     let folder = TemporaryFolder::create()?;
     let url = std::env::args().nth(1).unwrap_or_else(|| folder.url());
     let shop = Stockroom::open(&url).await?;
-    println!("A shop on {}, opened in {:.1?}.", shop.store().capability().engine, begun.elapsed());
+    println!(
+        "A shop on {}, opened in {:.1?}.",
+        shop.store().capability().engine,
+        begun.elapsed()
+    );
 
     let mut checks = Checks::default();
     let products = catalogue::load()?;

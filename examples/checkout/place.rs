@@ -30,15 +30,28 @@ pub(crate) async fn cancelled_order(shop: &Stockroom, picks: &[Pick], checks: &m
     let hold = shop.checkout().hold(&quote, THINKING).await?;
     let held = levels(shop, picks).await?;
     let key = IdempotencyKey::new(format!("place-{}", cart.id))?;
-    let placed = shop.checkout().place(Place::quote(quote).hold(hold).key(key)).await?.order;
+    let placed = shop
+        .checkout()
+        .place(Place::quote(quote).hold(hold).key(key))
+        .await?
+        .order;
     let ordered = levels(shop, picks).await?;
     let cancelled = shop.checkout().cancel(placed.id, CancelReason::Customer).await?;
-    println!("{}", print::order(&cancelled));
+    print::order(&cancelled);
 
     checks.that("what is held cannot be sold", available(&held) != before);
-    checks.that("the order uses up its hold", available(&ordered) == available(&held));
-    checks.that("the order is cancelled", cancelled.status == OrderStatus::Cancelled);
-    checks.that("its stock is there again", available(&levels(shop, picks).await?) == before);
+    checks.that(
+        "the order uses up its hold",
+        available(&ordered) == available(&held),
+    );
+    checks.that(
+        "the order is cancelled",
+        cancelled.status == OrderStatus::Cancelled,
+    );
+    checks.that(
+        "its stock is there again",
+        available(&levels(shop, picks).await?) == before,
+    );
     Ok(())
 }
 
@@ -46,7 +59,10 @@ pub(crate) async fn cancelled_order(shop: &Stockroom, picks: &[Pick], checks: &m
 pub(crate) async fn more_than_there_is(shop: &Stockroom, picks: &[Pick], checks: &mut Checks) -> Outcome {
     print::heading("One more than there is");
     let pick = picks.last().ok_or("nothing was picked")?;
-    let there = levels(shop, picks).await?.get(&pick.sku).map_or(0, stockroom::Level::available);
+    let there = levels(shop, picks)
+        .await?
+        .get(&pick.sku)
+        .map_or(0, stockroom::Level::available);
     let cart = shop.carts().create(Owner::Guest).await?;
     shop.carts().add(cart.id, pick.sku.clone(), there + 1).await?;
     let key = IdempotencyKey::new(format!("place-{}", cart.id))?;
@@ -56,7 +72,10 @@ pub(crate) async fn more_than_there_is(shop: &Stockroom, picks: &[Pick], checks:
             println!("  {error}");
             let short = error.shortages().first();
             let told = short.is_some_and(|short| (short.requested, short.available) == (there + 1, there));
-            checks.that("it is refused, with what is short", error.is(ErrorKind::InsufficientStock) && told);
+            checks.that(
+                "it is refused, with what is short",
+                error.is(ErrorKind::InsufficientStock) && told,
+            );
         }
     }
     Ok(())

@@ -40,7 +40,11 @@ fn number(content: impl Display) -> Cell {
 
 /// A counter's change: its sign shown, nothing as nothing.
 fn change(units: i64) -> Cell {
-    if units == 0 { text("") } else { number(format!("{units:+}")) }
+    if units == 0 {
+        text("")
+    } else {
+        number(format!("{units:+}"))
+    }
 }
 
 fn option(content: Option<impl Display>) -> Cell {
@@ -49,7 +53,13 @@ fn option(content: Option<impl Display>) -> Cell {
 
 /// Hours, minutes and seconds, in UTC.
 fn clock(at: Timestamp) -> Cell {
-    text(format!("{:02}:{:02}:{:02}.{:03}", at.hour(), at.minute(), at.second(), at.millisecond()))
+    text(format!(
+        "{:02}:{:02}:{:02}.{:03}",
+        at.hour(),
+        at.minute(),
+        at.second(),
+        at.millisecond()
+    ))
 }
 
 pub(crate) fn products(products: &[Arc<Product>]) -> Table {
@@ -65,13 +75,17 @@ pub(crate) fn products(products: &[Arc<Product>]) -> Table {
 pub(crate) fn cart(cart: &Cart, picks: &[Pick]) -> Table {
     let mut table = table(["in the cart", "SKU", "quantity"]);
     for line in &cart.lines {
-        table.add_row([text(title(&line.sku, picks)), text(&line.sku), number(line.quantity)]);
+        table.add_row([
+            text(title(&line.sku, picks)),
+            text(&line.sku),
+            number(line.quantity),
+        ]);
     }
     table
 }
 
 pub(crate) fn quote(quote: &Quote) -> Table {
-    let mut table = table(["quoted", "from", "quantity", "each", "tax", "total"]);
+    let mut table = table(["quoted", "location", "quantity", "each", "tax", "total"]);
     for line in &quote.lines {
         table.add_row([
             text(&line.title),
@@ -82,11 +96,29 @@ pub(crate) fn quote(quote: &Quote) -> Table {
             number(line.total),
         ]);
     }
-    table.add_row([text("together"), text(""), text(""), number(quote.subtotal), number(quote.tax), number(quote.total)]);
+    table.add_row([
+        text("together"),
+        text(""),
+        text(""),
+        number(quote.subtotal),
+        number(quote.tax),
+        number(quote.total),
+    ]);
     table
 }
 
-pub(crate) fn order(order: &Order) -> Table {
+/// An order with its three statuses in the heading: where it stands, its payment, its fulfilment.
+pub(crate) fn order(order: &Order) {
+    let reason = order
+        .cancel_reason
+        .map_or_else(String::new, |reason| format!(" ({reason})"));
+    println!(
+        "  order {}: {}{reason}, {}, {}",
+        order.id,
+        order.status,
+        order.payment_status(),
+        order.fulfilment
+    );
     let mut table = table(["line", "sold as", "quantity", "each", "tax", "total"]);
     for line in &order.lines {
         table.add_row([
@@ -98,16 +130,15 @@ pub(crate) fn order(order: &Order) -> Table {
             number(line.total),
         ]);
     }
-    table.add_row([text(""), text("together"), text(""), number(order.subtotal), number(order.tax), number(order.total)]);
-    println!(
-        "  order {}\n  {}, {}, {}; reason of a cancellation: {}",
-        order.id,
-        order.status,
-        order.payment_status(),
-        order.fulfilment,
-        order.cancel_reason.map_or_else(|| "none".to_owned(), |reason| reason.to_string()),
-    );
-    table
+    table.add_row([
+        text(""),
+        text("together"),
+        text(""),
+        number(order.subtotal),
+        number(order.tax),
+        number(order.total),
+    ]);
+    println!("{table}");
 }
 
 pub(crate) fn history(changes: &[Change]) -> Table {
@@ -140,7 +171,14 @@ pub(crate) fn levels<'a>(levels: impl Iterator<Item = &'a Level>, picks: &[Pick]
 }
 
 pub(crate) fn movements(movements: &[Movement]) -> Table {
-    let mut table = table(["movement", "on hand", "allocated", "held", "of order or hold", "at (UTC)"]);
+    let mut table = table([
+        "movement",
+        "on hand",
+        "allocated",
+        "held",
+        "of order or hold",
+        "at (UTC)",
+    ]);
     for movement in movements {
         table.add_row([
             text(movement.kind),
@@ -155,5 +193,8 @@ pub(crate) fn movements(movements: &[Movement]) -> Table {
 }
 
 fn title<'a>(sku: &'a Sku, picks: &'a [Pick]) -> &'a str {
-    picks.iter().find(|pick| pick.sku == *sku).map_or(sku.as_str(), |pick| pick.title.as_str())
+    picks
+        .iter()
+        .find(|pick| pick.sku == *sku)
+        .map_or(sku.as_str(), |pick| pick.title.as_str())
 }

@@ -38,33 +38,69 @@ pub(crate) async fn paid_order(shop: &Stockroom, picks: &[Pick], checks: &mut Ch
 
     print::heading("Paying with an empty card");
     let pay = |attempt| pay(cart.id, attempt);
-    let declined = shop.checkout().pay(pay(1)?, |due| acme.charge(Card::Empty, due)).await?;
+    let declined = shop
+        .checkout()
+        .pay(pay(1)?, |due| acme.charge(Card::Empty, due))
+        .await?;
     if let Paid::Declined { order, reason, .. } = &declined {
         println!("  declined: {reason}; order {} is {}", order.id, order.status);
     }
-    checks.that("a declined order is cancelled", declined.order().status == OrderStatus::Cancelled);
-    checks.that("its stock is free again", available(&levels(shop, picks).await?) == available(&before));
-    checks.that("its cart is open again", shop.carts().require(cart.id).await?.is_open());
+    checks.that(
+        "a declined order is cancelled",
+        declined.order().status == OrderStatus::Cancelled,
+    );
+    checks.that(
+        "its stock is free again",
+        available(&levels(shop, picks).await?) == available(&before),
+    );
+    checks.that(
+        "its cart is open again",
+        shop.carts().require(cart.id).await?.is_open(),
+    );
 
     print::heading("Paying with a good card");
-    let paid = shop.checkout().pay(pay(2)?, |due| acme.charge(Card::Good, due)).await?;
+    let paid = shop
+        .checkout()
+        .pay(pay(2)?, |due| acme.charge(Card::Good, due))
+        .await?;
     let order = Arc::clone(paid.order());
-    println!("{}", print::order(&order));
+    print::order(&order);
     checks.that("the order is placed and paid", is_paid(&order));
     checks.that("the order costs what was quoted", order.total == quote.total);
-    checks.that("its stock is allocated", taken(&before, &levels(shop, picks).await?) == units(picks));
+    checks.that(
+        "its stock is allocated",
+        taken(&before, &levels(shop, picks).await?) == units(picks),
+    );
 
     print::heading("The same request once more");
-    let again = shop.checkout().pay(pay(2)?, |due| acme.charge(Card::Good, due)).await?;
-    println!("  replayed: {}, order {}, the provider was called {} times", again.replayed(), again.order().id, acme.calls());
-    checks.that("a repeated key gives the same order", again.replayed() && again.order().id == order.id);
-    checks.that("the provider was not called again", (acme.calls(), acme.charges()) == (2, 1));
+    let again = shop
+        .checkout()
+        .pay(pay(2)?, |due| acme.charge(Card::Good, due))
+        .await?;
+    println!(
+        "  replayed: {}, order {}, the provider was called {} times",
+        again.replayed(),
+        again.order().id,
+        acme.calls()
+    );
+    checks.that(
+        "a repeated key gives the same order",
+        again.replayed() && again.order().id == order.id,
+    );
+    checks.that(
+        "the provider was not called again",
+        (acme.calls(), acme.charges()) == (2, 1),
+    );
     ship(shop, &order, checks).await
 }
 
 /// Sends the whole order, and tells its history.
 async fn ship(shop: &Stockroom, order: &Order, checks: &mut Checks) -> Outcome {
-    let all: Vec<_> = order.lines.iter().map(|line| (line.number, line.quantity)).collect();
+    let all: Vec<_> = order
+        .lines
+        .iter()
+        .map(|line| (line.number, line.quantity))
+        .collect();
     let sent = shop.orders().ship(order, &all).await?;
     let done = shop.orders().complete(&sent).await?;
     print::heading("Shipped; what happened to the order, latest first");
@@ -81,14 +117,25 @@ pub(crate) async fn ledger(shop: &Stockroom, picks: &[Pick], checks: &mut Checks
     println!("{}", print::levels(levels.values(), picks));
     let pick = picks.first().ok_or("nothing was sold")?;
     print::heading(&format!("The ledger of {}, latest first", pick.title));
-    let movements = shop.inventory().movements(pick.sku.clone(), &import::warehouse()?, PageRequest::default()).await?;
+    let movements = shop
+        .inventory()
+        .movements(pick.sku.clone(), &import::warehouse()?, PageRequest::default())
+        .await?;
     println!("{}", print::movements(&movements.items));
 
     print::heading("The books");
     let report = shop.inventory().verify_ledger().await?;
-    println!("  {} levels against {} movements, {} differ", report.levels, report.movements, report.drift.len());
+    println!(
+        "  {} levels against {} movements, {} differ",
+        report.levels,
+        report.movements,
+        report.drift.len()
+    );
     checks.that("every level is the sum of its movements", report.is_consistent());
-    checks.that("nothing is allocated or held any more", levels.values().all(|level| level.allocated + level.held == 0));
+    checks.that(
+        "nothing is allocated or held any more",
+        levels.values().all(|level| level.allocated + level.held == 0),
+    );
     Ok(())
 }
 
@@ -105,19 +152,29 @@ pub(crate) async fn fill(shop: &Stockroom, picks: &[Pick]) -> Outcome<Arc<Cart>>
 fn pay(cart: CartId, attempt: u32) -> stockroom::Result<Pay> {
     let key = IdempotencyKey::new(format!("pay-{cart}-{attempt}"))?;
     let address = Address::new("Ada Lovelace", "12 Market Street", "Springfield", "12345", "US")?;
-    Ok(Pay::cart(cart).provider(Acme::name()?).email("ada@example.com").ship_to(address).key(key))
+    Ok(Pay::cart(cart)
+        .provider(Acme::name()?)
+        .email("ada@example.com")
+        .ship_to(address)
+        .key(key))
 }
 
 /// The levels of the picks in the warehouse.
 pub(crate) async fn levels(shop: &Stockroom, picks: &[Pick]) -> Outcome<BTreeMap<Sku, Level>> {
     let skus: Vec<_> = picks.iter().map(|pick| pick.sku.clone()).collect();
     let levels = shop.inventory().levels_many(&skus).await?;
-    Ok(levels.into_iter().map(|level| (level.sku.clone(), level)).collect())
+    Ok(levels
+        .into_iter()
+        .map(|level| (level.sku.clone(), level))
+        .collect())
 }
 
 /// What can still be sold of each.
 pub(crate) fn available(levels: &BTreeMap<Sku, Level>) -> BTreeMap<Sku, i64> {
-    levels.iter().map(|(sku, level)| (sku.clone(), level.available())).collect()
+    levels
+        .iter()
+        .map(|(sku, level)| (sku.clone(), level.available()))
+        .collect()
 }
 
 /// How much less of each can be sold than before.

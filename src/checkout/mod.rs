@@ -1,7 +1,9 @@
 //! From cart to order: quote, hold, place, pay, resume, cancel.
 //!
-//! - An order, its stock, its payment and its cart change in one commit each time: no state in between can be read.
-//! - Both ways to an order are named by a key of the caller: one order comes of a key, however often the call is made.
+//! - An order, its stock, its payment and its cart change in one commit each time: no state in between can be
+//!   read.
+//! - Both ways to an order are named by a key of the caller: one order comes of a key, however often the call
+//!   is made.
 
 mod fingerprint;
 mod once;
@@ -100,8 +102,8 @@ impl Checkout {
     /// # Errors
     /// - `NotFound` without such a cart, or for a SKU that no product has.
     /// - `Conflict` when the cart is closed.
-    /// - `InvalidInput`: field `cart` when it is empty, `sku` for one that is not on offer, `currency` for one without a price
-    ///   in the cart's currency; the subject names the SKU.
+    /// - `InvalidInput`: field `cart` when it is empty, `sku` for one that is not on offer, `currency` for
+    ///   one without a price in the cart's currency; the subject names the SKU.
     /// - `InsufficientStock` with every SKU that is short.
     /// - `Timeout`, `Unavailable`.
     pub async fn quote(&self, cart: CartId) -> Result<Quote> {
@@ -111,7 +113,8 @@ impl Checkout {
 
     /// Keeps the units of a quote until `ttl` has passed by the store's clock.
     ///
-    /// - Give the hold to [`Place::hold`] or [`Pay::hold`], which use it up; else it stands in their way until it ends.
+    /// - Give the hold to [`Place::hold`] or [`Pay::hold`], which use it up; else it stands in their way
+    ///   until it ends.
     ///
     /// # Errors
     /// Those of [`Inventory::hold`].
@@ -139,10 +142,10 @@ impl Checkout {
 
     /// Makes an order without a payment, such as on account.
     ///
-    /// - One write set: the order with its lines, its allocated stock, the closed cart, the key. A quote that still holds takes
-    ///   one round trip.
-    /// - The same key again gives the same order with `replayed` set, also when the cart is closed by then. Keys are kept
-    ///   apart by actor.
+    /// - One write set: the order with its lines, its allocated stock, the closed cart, the key. A quote that
+    ///   still holds takes one round trip.
+    /// - The same key again gives the same order with `replayed` set, also when the cart is closed by then.
+    ///   Keys are kept apart by actor.
     /// - When a quoted location ran short, the units are looked for at the others; prices stay as quoted.
     ///
     /// # Errors
@@ -150,7 +153,8 @@ impl Checkout {
     /// - `InsufficientStock` when no location has what is short.
     /// - `Conflict` when the quoted cart changed, or is closed or expired.
     /// - `AlreadyExists` when a payment of the cart is under way; the existing id is its order.
-    /// - `InvalidInput` naming the field, such as `email`; for a cart also the errors of [`quote`](Self::quote).
+    /// - `InvalidInput` naming the field, such as `email`; for a cart also the errors of
+    ///   [`quote`](Self::quote).
     /// - `Timeout`, `Unavailable`; `OutcomeUnknown`: repeat it with the same key.
     ///
     /// # Cancel safety
@@ -163,27 +167,32 @@ impl Checkout {
 
     /// Makes an order and pays it.
     ///
-    /// - **First** one write set: the key, a pending order, a payment with a lease, a hold on the stock. The cart stays open.
-    /// - **Then** `charge` is called, outside of any transaction, to ask the provider. Its time is the application's to bound;
-    ///   the deadline of the shop counts for what comes before it, and anew for what comes after it.
-    /// - **Last** one write set: the money, and the order placed with its stock and its cart closed, or cancelled. A cart that
-    ///   got more lines during the payment stays open with what was not ordered.
-    /// - Money is recorded whatever happened meanwhile: see [`Paid`]. A webhook that tells the same charge does not count twice.
-    /// - The same key again gives the same outcome. While another caller is at it, this one waits; when that one's lease has
-    ///   ended, this one calls `charge` with the same provider key. Keys are kept apart by actor.
-    /// - When `charge` fails, panics, or the process dies, the order stays pending until the same key is paid or
-    ///   [`resume`](Self::resume)d; its hold ends by itself.
+    /// - **First** one write set: the key, a pending order, a payment with a lease, a hold on the stock. The
+    ///   cart stays open.
+    /// - **Then** `charge` is called, outside of any transaction, to ask the provider. Its time is the
+    ///   application's to bound; the deadline of the shop counts for what comes before it, and anew for what
+    ///   comes after it.
+    /// - **Last** one write set: the money, and the order placed with its stock and its cart closed, or
+    ///   cancelled. A cart that got more lines during the payment stays open with what was not ordered.
+    /// - Money is recorded whatever happened meanwhile: see [`Paid`]. A webhook that tells the same charge
+    ///   does not count twice.
+    /// - The same key again gives the same outcome. While another caller is at it, this one waits; when that
+    ///   one's lease has ended, this one calls `charge` with the same provider key. Keys are kept apart by
+    ///   actor.
+    /// - When `charge` fails, panics, or the process dies, the order stays pending until the same key is paid
+    ///   or [`resume`](Self::resume)d; its hold ends by itself.
     ///
     /// # Errors
     /// - Those of [`quote`](Self::quote); `KeyReused` when the key was used for another request.
-    /// - `AlreadyExists` when another payment of the cart is under way; the existing id is its order. Also when the provider's
-    ///   reference belongs to another payment.
+    /// - `AlreadyExists` when another payment of the cart is under way; the existing id is its order. Also
+    ///   when the provider's reference belongs to another payment.
     /// - `InFlight` when another caller was at it until the deadline.
     /// - `Unavailable` with the error of `charge` as its source: whether money moved is unknown.
     /// - `Timeout`, `Unavailable`, `OutcomeUnknown`. With retry class `SameKey`, the same key finishes it.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the payment not begun, begun or settled; the same key, or `resume`, finishes it.
+    /// Dropping the future leaves the payment not begun, begun or settled; the same key, or `resume`,
+    /// finishes it.
     pub async fn pay<F, Fut, E>(&self, pay: Pay, charge: F) -> Result<Paid>
     where
         F: Fn(Due) -> Fut + Send + Sync,
@@ -207,8 +216,8 @@ impl Checkout {
 
     /// Finishes a payment that was begun under this key, as after a crash.
     ///
-    /// - A settled payment gives its outcome again. One that another caller is at is waited for; one whose lease has ended is
-    ///   taken over: `charge` is called with the same provider key as before.
+    /// - A settled payment gives its outcome again. One that another caller is at is waited for; one whose
+    ///   lease has ended is taken over: `charge` is called with the same provider key as before.
     /// - The actor must be the one who began it: keys are kept apart by actor.
     ///
     /// # Errors

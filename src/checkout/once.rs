@@ -1,5 +1,5 @@
-//! What place and pay share: quote, make one write set under an idempotency key, commit; look again where something
-//! moved.
+//! What place and pay share: quote, make one write set under an idempotency key, commit; look again where
+//! something moved.
 
 use super::quote::Quote;
 use super::quote::quote;
@@ -61,8 +61,8 @@ pub(super) enum Once<T> {
 impl Request<'_> {
     /// Carries the request out, unless its key was used before.
     ///
-    /// - One commit when nothing moved. When the quoted locations ran short, others are looked for; when the cart moved,
-    ///   and the caller did not quote it before, it is quoted again.
+    /// - One commit when nothing moved. When the quoted locations ran short, others are looked for; when the
+    ///   cart moved, and the caller did not quote it before, it is quoted again.
     pub(super) async fn once<T: Send>(
         &self,
         stage: impl Fn(&Quote, &mut WriteSet) -> Result<T> + Send + Sync,

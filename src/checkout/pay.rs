@@ -116,14 +116,15 @@ impl<K> Pay<K> {
         self
     }
 
-    /// How long the call to the provider may take before another caller takes over; a minute unless told otherwise, a day
-    /// at most.
+    /// How long the call to the provider may take before another caller takes over; a minute unless told
+    /// otherwise, a day at most.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
         self
     }
 
-    /// How long the stock is held for the payment; a quarter of an hour unless told otherwise, 30 days at most.
+    /// How long the stock is held for the payment; a quarter of an hour unless told otherwise, 30 days at
+    /// most.
     pub fn hold_for(mut self, ttl: Duration) -> Self {
         self.hold_for = ttl;
         self
@@ -208,7 +209,8 @@ pub enum Paid {
         /// Whether an earlier call with the same key settled it.
         replayed: bool,
     },
-    /// The order was cancelled by someone else: before the payment was settled or, when the answer is repeated, after.
+    /// The order was cancelled by someone else: before the payment was settled or, when the answer is
+    /// repeated, after.
     #[non_exhaustive]
     Cancelled {
         /// The order.

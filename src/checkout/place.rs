@@ -135,7 +135,8 @@ pub(super) async fn load(context: &Context, id: OrderId, deadline: Deadline) -> 
     found.ok_or_else(|| Error::not_found(format!("order {id}")))
 }
 
-/// What tells this request from another: of a cart only its identity, since ordering it changes all else about it.
+/// What tells this request from another: of a cart only its identity, since ordering it changes all else
+/// about it.
 fn fingerprint(place: &Place) -> [u8; 32] {
     let digest = Fingerprint::new("place").with_terms(&place.terms);
     let quote = match &place.goods {

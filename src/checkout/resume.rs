@@ -112,7 +112,8 @@ impl Begun<'_> {
 
 /// Asks the provider, outside of any transaction, and settles what it answered.
 ///
-/// - The deadline counts anew for what follows the answer: money that moved must be recorded, however long it took.
+/// - The deadline counts anew for what follows the answer: money that moved must be recorded, however long it
+///   took.
 pub(super) async fn call<F, Fut, E>(context: &Context, known: Attempt, charge: &F) -> Result<Paid>
 where
     F: Fn(Due) -> Fut + Send + Sync,
@@ -153,7 +154,8 @@ fn unsettled(error: Error) -> Error {
     }
 }
 
-/// Ends the lease at once, so that nobody waits for a call that has failed; if that fails too, it ends by itself.
+/// Ends the lease at once, so that nobody waits for a call that has failed; if that fails too, it ends by
+/// itself.
 async fn give_up_lease(context: &Context, known: Attempt) {
     let deadline = context.deadline();
     let mut attempts = Attempts::few(deadline);

@@ -206,7 +206,8 @@ fn decide(order: Order, charge: &Charge, findings: &Findings, set: &mut WriteSet
     order.cancel(reason)
 }
 
-/// Closes the cart, or takes what was ordered out of it: what was added during the payment stays in an open cart.
+/// Closes the cart, or takes what was ordered out of it: what was added during the payment stays in an open
+/// cart.
 fn close_cart(cart: Option<&Cart>, order: &Order, set: &mut WriteSet) -> Result<()> {
     let Some(cart) = cart.filter(|cart| cart.is_open()) else {
         return Ok(());

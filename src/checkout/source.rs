@@ -33,8 +33,8 @@ pub(super) struct PricedLine {
 
 /// Splits lines over locations by what is available there; the lines are numbered from 1.
 ///
-/// - A line comes from one location if one has enough: the one that another line of the SKU comes from, else the one with
-///   most. Otherwise it is split, beginning with the location that has most.
+/// - A line comes from one location if one has enough: the one that another line of the SKU comes from, else
+///   the one with most. Otherwise it is split, beginning with the location that has most.
 /// - A line that is split costs what it would whole: the tax of the parts adds up to the tax of the line.
 /// - What `hold` keeps counts as available while it is alive.
 ///

@@ -130,7 +130,8 @@ impl Carts {
             .map_err(|error: Error| error.operation("carts.create"))
     }
 
-    /// Whether the cart that holds a user's key is past its time: it can never be used again, so its key may go.
+    /// Whether the cart that holds a user's key is past its time: it can never be used again, so its key may
+    /// go.
     async fn has_expired(&self, user: UserId, deadline: Deadline) -> Result<bool> {
         Ok(self.context.carts()?.find_active(user, deadline).await?.is_none())
     }
@@ -251,7 +252,8 @@ impl Carts {
 
     /// Sets the quantity of a line, whatever it was.
     ///
-    /// - When something else changed the cart meanwhile it is tried again; the cart lives its whole expiry again.
+    /// - When something else changed the cart meanwhile it is tried again; the cart lives its whole expiry
+    ///   again.
     ///
     /// # Errors
     /// - `InvalidInput` on `quantity`; removing a line is [`remove`](Self::remove).

@@ -34,8 +34,10 @@ const MAX_BACKORDER: i64 = Quantity::MAX.get();
 /// Stock by SKU and location, with the ledger of its movements.
 ///
 /// - A change is a step behind its own guard, decided by the store: what is taken was available then.
-/// - Each step appends its movement; [`verify_ledger`](Self::verify_ledger) compares every level with its movements.
-/// - Units are available when they lie there (or may be backordered) and neither belong to an order nor are held.
+/// - Each step appends its movement; [`verify_ledger`](Self::verify_ledger) compares every level with its
+///   movements.
+/// - Units are available when they lie there (or may be backordered) and neither belong to an order nor are
+///   held.
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")]
@@ -74,7 +76,8 @@ impl Inventory {
     /// Records that units arrived, and gives the level's new version.
     ///
     /// - The first receipt at a location creates the level.
-    /// - It has no idempotency key: after `OutcomeUnknown`, look at [`movements`](Self::movements) before repeating it.
+    /// - It has no idempotency key: after `OutcomeUnknown`, look at [`movements`](Self::movements) before
+    ///   repeating it.
     ///
     /// # Errors
     /// - `InvalidInput`: field `sku` or `quantity`.
@@ -99,7 +102,8 @@ impl Inventory {
     /// Records a delivery of many SKUs at one location, as a whole or not at all.
     ///
     /// # Errors
-    /// - `InvalidInput` without lines; `TooLarge` past the store's limit of one commit: nothing is split silently.
+    /// - `InvalidInput` without lines; `TooLarge` past the store's limit of one commit: nothing is split
+    ///   silently.
     /// - `Timeout`, `Unavailable`, `OutcomeUnknown`.
     ///
     /// # Cancel safety
@@ -126,8 +130,8 @@ impl Inventory {
     /// - The note goes into the ledger; an empty one is none.
     ///
     /// # Errors
-    /// - `InvalidInput`: field `sku`; `quantity` for a difference of nothing, past a million, or below zero on hand; `note`
-    ///   past 200 characters.
+    /// - `InvalidInput`: field `sku`; `quantity` for a difference of nothing, past a million, or below zero
+    ///   on hand; `note` past 200 characters.
     /// - `Timeout`, `Unavailable`, `OutcomeUnknown`.
     ///
     /// # Cancel safety
@@ -250,7 +254,8 @@ impl Inventory {
             .map_err(|error| error.operation("inventory.release_hold"))
     }
 
-    /// What a hold keeps, and whether it is alive by the store's clock; `None` once it was released or used up.
+    /// What a hold keeps, and whether it is alive by the store's clock; `None` once it was released or used
+    /// up.
     ///
     /// # Errors
     /// `Timeout`, `Unavailable`.

@@ -1,8 +1,9 @@
 //! What applications call: typed access to each aggregate.
 //!
-//! - Reads go to the system of record. A batch read keeps the order asked and gives `None` for what is absent.
-//! - Every write is one write set: whole or not at all. Whoever drops the future of a write loses the answer, never half
-//!   of the write.
+//! - Reads go to the system of record. A batch read keeps the order asked and gives `None` for what is
+//!   absent.
+//! - Every write is one write set: whole or not at all. Whoever drops the future of a write loses the answer,
+//!   never half of the write.
 //! - Every call ends within the deadline of the shop that it was made on.
 
 mod carts;

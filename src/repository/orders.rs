@@ -28,7 +28,8 @@ use crate::transaction::stock;
 /// Orders: where they stand, what was sent, what is due back.
 ///
 /// - Orders are made by [`Checkout`](crate::Checkout).
-/// - An order and its stock change in one commit: what is cancelled is available again, what is sent has left.
+/// - An order and its stock change in one commit: what is cancelled is available again, what is sent has
+///   left.
 #[derive(Clone, Debug)]
 pub struct Orders {
     context: Context,
@@ -104,7 +105,8 @@ impl Orders {
 
     /// Cancels an order of which nothing was sent.
     ///
-    /// - In the same commit the stock of a placed order, or the hold of a pending one, becomes available again.
+    /// - In the same commit the stock of a placed order, or the hold of a pending one, becomes available
+    ///   again.
     /// - What was captured is due back: see [`Order::refund_due`].
     /// - A payment may be running meanwhile: whichever commits first decides, and the other finds out.
     ///
@@ -158,7 +160,8 @@ impl Orders {
 
     /// Records that so many of these lines, by number, were sent.
     ///
-    /// - From the state that was read, and never retried: a shipment that was booked meanwhile must be seen first.
+    /// - From the state that was read, and never retried: a shipment that was booked meanwhile must be seen
+    ///   first.
     /// - In the same commit the units leave the stock.
     ///
     /// # Errors

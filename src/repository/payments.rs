@@ -119,8 +119,8 @@ impl Payments {
 
     /// Records what a provider told about a payment, as from a webhook.
     ///
-    /// - It is never refused for what state payment and order are in: money that moved has moved. Captured after a cancel
-    ///   means that a refund is due.
+    /// - It is never refused for what state payment and order are in: money that moved has moved. Captured
+    ///   after a cancel means that a refund is due.
     /// - The same event counts once, in whatever order and however often it comes.
     /// - Taking (or promising) the whole amount of a payment happens once: what
     ///   [`pay`](crate::Checkout::pay) was told by its callback and what a webhook tells are the same fact.
@@ -147,8 +147,8 @@ impl Payments {
 
     /// Records what a provider told about an order.
     ///
-    /// - It counts for the payment that has the fact's reference, else for the only payment of the order; without one, for
-    ///   the order alone.
+    /// - It counts for the payment that has the fact's reference, else for the only payment of the order;
+    ///   without one, for the order alone.
     /// - As [`record`](Self::record) in every other way.
     ///
     /// # Errors
@@ -202,7 +202,8 @@ impl Payments {
             settled,
         });
         set.event(format!("payment.{}", fact.kind));
-        // The owners are new each time: an owner may claim its own key again, and a fact must not count again.
+        // The owners are new each time: an owner may claim its own key again, and a fact must not count
+        // again.
         set.claim(fact.claim(), Uuid::now_v7());
         if let Some(charge) = &charge {
             set.claim(charge.clone(), Uuid::now_v7());

@@ -25,7 +25,8 @@ use crate::spi::store::ProductQuery;
 use crate::spi::store::Put;
 use crate::transaction::Context;
 
-/// Rows of an import that go into one write set: enough to share the cost of a commit, few enough to share its time.
+/// Rows of an import that go into one write set: enough to share the cost of a commit, few enough to share
+/// its time.
 const IMPORT_CHUNK: usize = 100;
 
 /// Products, their variants and prices.
@@ -85,9 +86,10 @@ impl Products {
 
     /// Creates many products, a hundred to a commit, and tells the outcome of each row.
     ///
-    /// - The answer has one entry per row, in the order given. A row that is refused does not stop the others.
-    /// - Rows share a commit, so that thousands take seconds; when the store refuses a commit, its rows are tried in
-    ///   smaller parts until the refused ones stand alone.
+    /// - The answer has one entry per row, in the order given. A row that is refused does not stop the
+    ///   others.
+    /// - Rows share a commit, so that thousands take seconds; when the store refuses a commit, its rows are
+    ///   tried in smaller parts until the refused ones stand alone.
     /// - The deadline counts anew for each commit.
     /// - Importing the same rows again gives `AlreadyExists` for each: it never duplicates a SKU.
     ///
@@ -213,7 +215,8 @@ impl Products {
     ///
     /// # Errors
     /// - `InvalidInput` naming the field.
-    /// - `Conflict` when the product is no longer at the version given, with the version found; `NotFound` when gone.
+    /// - `Conflict` when the product is no longer at the version given, with the version found; `NotFound`
+    ///   when gone.
     /// - `AlreadyExists` when a new slug or SKU is taken.
     /// - `Timeout`, `Unavailable`, `OutcomeUnknown`.
     ///
@@ -280,7 +283,8 @@ impl Products {
     }
 }
 
-/// Whether an error may be the fault of some rows of a part, so that the others are worth trying without them.
+/// Whether an error may be the fault of some rows of a part, so that the others are worth trying without
+/// them.
 fn stands_alone(error: &Error) -> bool {
     matches!(
         error.kind(),

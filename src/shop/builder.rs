@@ -148,7 +148,8 @@ impl Builder {
     /// Opens the shop.
     ///
     /// # Errors
-    /// - `Config` when no store is named, the store does not hold what a shop needs, or a length of time is out of range.
+    /// - `Config` when no store is named, the store does not hold what a shop needs, or a length of time is
+    ///   out of range.
     /// - Those of [`Stockroom::open`].
     pub async fn open(self) -> Result<Stockroom> {
         if self.cart_expiry.is_zero() || self.cart_expiry > LONGEST_EXPIRY {

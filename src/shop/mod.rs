@@ -25,10 +25,12 @@ use crate::transaction::run;
 
 /// A shop: its repositories, its checkout, its units of work.
 ///
-/// - Clones are cheap and share everything. Repositories are borrowed from the handle; whoever needs to keep one clones it.
-/// - Every call has a deadline, 10 s unless told otherwise; [`with_deadline`](Self::with_deadline) gives a handle with
-///   another.
-/// - Every write is done by an actor, the system unless told otherwise, and is kept in the history under that name.
+/// - Clones are cheap and share everything. Repositories are borrowed from the handle; whoever needs to keep
+///   one clones it.
+/// - Every call has a deadline, 10 s unless told otherwise; [`with_deadline`](Self::with_deadline) gives a
+///   handle with another.
+/// - Every write is done by an actor, the system unless told otherwise, and is kept in the history under that
+///   name.
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")]
@@ -70,7 +72,8 @@ impl Stockroom {
     /// - An empty database gets the schema; any other must have the schema of this version of the crate.
     ///
     /// # Errors
-    /// - `Config` when no engine of this build knows the address, it is not a database of a shop, or its schema does not fit.
+    /// - `Config` when no engine of this build knows the address, it is not a database of a shop, or its
+    ///   schema does not fit.
     /// - `Unavailable`, `Unauthenticated` when the server cannot be reached or refuses.
     pub async fn open(url: &str) -> Result<Self> {
         Self::builder().url(url).open().await
@@ -145,11 +148,13 @@ impl Stockroom {
 
     /// Runs a closure as a unit of work over several aggregates: what it wrote is committed, all or none.
     ///
-    /// - What the closure reads must still hold when it commits; else it is run again, up to eight times within the deadline.
-    ///   It must therefore do nothing outside of the unit of work that may not be done twice.
-    /// - An error of the closure is given back only after what it read still holds: an error that rests on a state that is
-    ///   gone runs it again.
-    /// - Nothing is locked while the closure runs. Waiting in it makes conflicts more likely and blocks nobody.
+    /// - What the closure reads must still hold when it commits; else it is run again, up to eight times
+    ///   within the deadline. It must therefore do nothing outside of the unit of work that may not be done
+    ///   twice.
+    /// - An error of the closure is given back only after what it read still holds: an error that rests on a
+    ///   state that is gone runs it again.
+    /// - Nothing is locked while the closure runs. Waiting in it makes conflicts more likely and blocks
+    ///   nobody.
     /// - A [`Tx`] that outlives its closure is refused.
     ///
     /// # Errors

@@ -14,6 +14,10 @@ pub(super) type Schema = crate::backend::Migrate;
 pub(super) type Schema = ();
 
 /// Opens the store at an address. The address is never repeated in an error: it may contain a password.
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    expect(unused_variables, reason = "without an engine there is no schema")
+)]
 pub(super) async fn open(url: &str, schema: Schema) -> Result<Arc<dyn Store>> {
     match url.split_once(':').map(|(scheme, _)| scheme) {
         #[cfg(feature = "sqlite")]

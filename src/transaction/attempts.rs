@@ -9,8 +9,8 @@ use crate::error::Retry;
 use crate::resilience::Backoff;
 use crate::resilience::Deadline;
 
-/// Times that a read and the write resting on it are tried. Whoever lost eight races in a row is better served by an
-/// error than by a ninth.
+/// Times that a read and the write resting on it are tried. Whoever lost eight races in a row is better
+/// served by an error than by a ninth.
 const MOST: u32 = 8;
 
 /// Pauses between attempts: a conflicting commit is over within milliseconds.

@@ -104,8 +104,8 @@ impl Context {
         self.shared.currency
     }
 
-    /// The system of record of an aggregate. One store holds them all until stores can be placed by aggregate; callers
-    /// ask here, so that this stays the only place to change then.
+    /// The system of record of an aggregate. One store holds them all until stores can be placed by
+    /// aggregate; callers ask here, so that this stays the only place to change then.
     pub(crate) fn store_for(&self, _aggregate: Aggregate) -> &Arc<dyn Store> {
         &self.shared.store
     }

@@ -1,8 +1,9 @@
 //! From what an application wants to one commit: the unit of work, the plan, the one write path.
 //!
-//! - [`Tx`] records what was read with its version and stages what shall be written; nothing is locked meanwhile.
-//! - Every write of the crate, a repository's single put as much as a checkout, takes the same path: plan, tell the
-//!   observers, commit, tell them the outcome.
+//! - [`Tx`] records what was read with its version and stages what shall be written; nothing is locked
+//!   meanwhile.
+//! - Every write of the crate, a repository's single put as much as a checkout, takes the same path: plan,
+//!   tell the observers, commit, tell them the outcome.
 
 mod attempts;
 mod context;

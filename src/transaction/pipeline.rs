@@ -35,9 +35,10 @@ impl Pipeline {
 
     /// Commits a planned set.
     ///
-    /// - Without observers the store is asked at once: it owns what it took, so a dropped caller cuts nothing.
-    /// - With observers a task owns the whole way: a caller that is dropped after `before` would otherwise leave an
-    ///   observer without the outcome.
+    /// - Without observers the store is asked at once: it owns what it took, so a dropped caller cuts
+    ///   nothing.
+    /// - With observers a task owns the whole way: a caller that is dropped after `before` would otherwise
+    ///   leave an observer without the outcome.
     pub(super) async fn commit(
         &self,
         store: &Arc<dyn Store>,

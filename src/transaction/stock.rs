@@ -135,7 +135,8 @@ pub(crate) fn held_by(hold: &Hold, sku: &Sku, location: &LocationId) -> i64 {
 /// The step of a stock-take.
 ///
 /// # Errors
-/// `InvalidInput` on a difference of nothing or past the greatest quantity, and on a note past 200 characters.
+/// `InvalidInput` on a difference of nothing or past the greatest quantity, and on a note past 200
+/// characters.
 pub(crate) fn adjustment(sku: &Sku, location: &LocationId, difference: i64, note: &str) -> Result<StockStep> {
     let most = Quantity::MAX.get();
     if difference == 0 || !(-most..=most).contains(&difference) {

@@ -1,5 +1,6 @@
 //! The conformance suite on every engine, and the planted faults that prove the suite.
 
+mod drift;
 mod faults;
 mod setups;
 
@@ -24,7 +25,10 @@ const SPI: [&str; 3] = [
 fn bullets() -> BTreeSet<&'static str> {
     let lines = SPI.iter().flat_map(|source| source.lines());
     let names = lines.filter_map(|line| line.trim().strip_prefix("/// - `")?.split_once("`:"));
-    names.map(|(name, _)| name).filter(|name| name.contains('.')).collect()
+    names
+        .map(|(name, _)| name)
+        .filter(|name| name.contains('.'))
+        .collect()
 }
 
 #[test]
@@ -36,10 +40,17 @@ fn every_bullet_has_a_case_and_every_case_a_bullet() {
 #[test]
 fn every_bullet_has_a_case_of_its_name_or_one_for_each_aggregate() {
     let names: BTreeSet<_> = conformance::manifest().iter().map(|case| case.name()).collect();
-    assert_eq!(names.len(), conformance::manifest().len(), "two cases have one name");
+    assert_eq!(
+        names.len(),
+        conformance::manifest().len(),
+        "two cases have one name"
+    );
     for bullet in bullets() {
         let each = ["product", "cart", "order", "payment"].map(|kind| format!("{bullet}/{kind}"));
-        assert!(names.contains(bullet) || each.iter().all(|name| names.contains(name)), "{bullet}");
+        assert!(
+            names.contains(bullet) || each.iter().all(|name| names.contains(name)),
+            "{bullet}"
+        );
     }
     assert!(names.len() >= 80, "{} cases", names.len());
 }
@@ -55,7 +66,11 @@ async fn conforms(name: &str, setup: &dyn Setup) {
 }
 
 fn failures(report: &Report) -> Vec<String> {
-    report.failed().chain(report.excluded()).map(ToString::to_string).collect()
+    report
+        .failed()
+        .chain(report.excluded())
+        .map(ToString::to_string)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -123,7 +123,8 @@ impl TxCarts {
     /// Stages another quantity on a line.
     ///
     /// # Errors
-    /// `NotFound` without such a line, `Conflict` when the cart is closed, `InvalidInput` past the limit of a line.
+    /// `NotFound` without such a line, `Conflict` when the cart is closed, `InvalidInput` past the limit of a
+    /// line.
     pub fn set_quantity(&self, cart: &Cart, line: &LineKey, quantity: Quantity) -> Result<Arc<Cart>> {
         self.change(cart, Parts::Whole, |cart| {
             cart.with_quantity(line, Some(quantity))

@@ -22,8 +22,8 @@ use crate::transaction::stock;
 
 /// Stock in a unit of work.
 ///
-/// - Steps are deltas behind their own guard: stock need not be read to be taken, and reading a level makes every other
-///   sale of it a conflict.
+/// - Steps are deltas behind their own guard: stock need not be read to be taken, and reading a level makes
+///   every other sale of it a conflict.
 #[derive(Clone, Debug)]
 pub struct TxInventory(pub(super) Tx);
 
@@ -76,7 +76,8 @@ impl TxInventory {
     /// Stages that a count differs from the books.
     ///
     /// # Errors
-    /// `InvalidInput` on a difference of nothing or past a million, and on a note of more than 200 characters.
+    /// `InvalidInput` on a difference of nothing or past a million, and on a note of more than 200
+    /// characters.
     pub fn adjust(&self, sku: &Sku, location: &LocationId, difference: i64, note: &str) -> Result<()> {
         self.step(stock::adjustment(sku, location, difference, note)?)
     }

@@ -28,10 +28,12 @@ use crate::model::text::check_line;
 use crate::resilience::Deadline;
 use crate::spi::store::WriteSet;
 
-/// A unit of work: what a closure given to [`Stockroom::transaction`](crate::Stockroom::transaction) works with.
+/// A unit of work: what a closure given to [`Stockroom::transaction`](crate::Stockroom::transaction) works
+/// with.
 ///
-/// - Reads go to the system of record, are remembered with their versions, and are repeatable: a row read twice is the
-///   same row. At commit every row that was read must still be what it was; else the closure runs again.
+/// - Reads go to the system of record, are remembered with their versions, and are repeatable: a row read
+///   twice is the same row. At commit every row that was read must still be what it was; else the closure
+///   runs again.
 /// - Writes are staged and written when the closure has returned `Ok`, all or none. Reads see them.
 /// - A row has one new state or many deltas in one unit of work: replace it first, then add to it.
 /// - Clones are the same unit of work. After the closure has returned every call is `InvalidInput`.
@@ -101,7 +103,8 @@ impl Tx {
         TxInventory(self.clone())
     }
 
-    /// Names what happens, in the application's words, for the history of everything that the unit of work writes.
+    /// Names what happens, in the application's words, for the history of everything that the unit of work
+    /// writes.
     ///
     /// # Errors
     /// `InvalidInput`, field `event`, unless it is 1 to 64 characters on one line.

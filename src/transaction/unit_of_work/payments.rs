@@ -121,7 +121,8 @@ impl TxPayments {
                 })
             },
         )?;
-        // The owner is new each time: an owner may claim its own key again, and an event must not count again.
+        // The owner is new each time: an owner may claim its own key again, and an event must not count
+        // again.
         work.claim(fact.claim(), Uuid::now_v7());
         Ok(())
     }

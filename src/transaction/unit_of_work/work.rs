@@ -123,7 +123,8 @@ impl Work {
         Ok(new)
     }
 
-    /// Stages a new state of an aggregate, made from what is staged of it already or else from what was given.
+    /// Stages a new state of an aggregate, made from what is staged of it already or else from what was
+    /// given.
     pub(super) fn replace<T: Staged>(
         &mut self,
         given: &T,

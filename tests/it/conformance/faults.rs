@@ -14,11 +14,16 @@ use super::setups::InMemory;
 
 /// The names of the cases that a fault makes fail, by bullet.
 async fn caught(fault: Fault) -> BTreeMap<&'static str, BTreeSet<String>> {
-    let options = Options::new().only(fault.breaks().iter().copied()).limit(Duration::from_secs(30));
+    let options = Options::new()
+        .only(fault.breaks().iter().copied())
+        .limit(Duration::from_secs(30));
     let report = conformance::run(&FaultySetup::new(InMemory, fault), &options).await;
     let mut caught: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for outcome in report.failed() {
-        caught.entry(outcome.case.bullet()).or_default().insert(outcome.case.name());
+        caught
+            .entry(outcome.case.bullet())
+            .or_default()
+            .insert(outcome.case.name());
     }
     caught
 }
@@ -46,7 +51,10 @@ async fn every_case_is_failed_by_a_planted_fault() {
         table.add_row(row);
     }
     println!("{table}");
-    let unproven: Vec<_> =
-        conformance::manifest().iter().map(|case| case.name()).filter(|name| !failed.contains(name)).collect();
+    let unproven: Vec<_> = conformance::manifest()
+        .iter()
+        .map(|case| case.name())
+        .filter(|name| !failed.contains(name))
+        .collect();
     assert_eq!((missed, unproven), (Vec::new(), Vec::<String>::new()));
 }

@@ -20,11 +20,11 @@ pub(super) struct InMemory;
 #[async_trait]
 impl Setup for InMemory {
     async fn fresh(&self) -> Result<Harness> {
-        sqlite("sqlite::memory:".to_owned()).await
+        sqlite("sqlite::memory:").await
     }
 }
 
-async fn sqlite(url: String) -> Result<Harness> {
+async fn sqlite(url: &str) -> Result<Harness> {
     let store = Arc::new(SqliteStore::open(SqliteOptions::new(url)).await?);
     let clock = Arc::clone(&store);
     Ok(Harness::new(store, move |by| clock.shift_clock(by)))
@@ -44,6 +44,11 @@ impl OnDisk {
     pub(super) fn url(&self) -> String {
         format!("sqlite://{}/{}.db", self.0.display(), Uuid::now_v7())
     }
+
+    /// A store in the file of this URL.
+    pub(super) async fn open(&self, url: &str) -> Result<Harness> {
+        sqlite(url).await
+    }
 }
 
 impl Drop for OnDisk {
@@ -56,7 +61,7 @@ impl Drop for OnDisk {
 #[async_trait]
 impl Setup for OnDisk {
     async fn fresh(&self) -> Result<Harness> {
-        sqlite(self.url()).await
+        self.open(&self.url()).await
     }
 }
 

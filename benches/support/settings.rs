@@ -1,0 +1,55 @@
+//! What is run: everything for the report, or a few moments of it to see that it works.
+
+/// What the command line asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    is_quick: bool,
+    only: Option<Engine>,
+}
+
+/// Where the shop lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Postgres,
+    Sqlite,
+}
+
+impl Engine {
+    pub(crate) const ALL: [Self; 2] = [Self::Postgres, Self::Sqlite];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "PostgreSQL",
+            Self::Sqlite => "SQLite",
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the arguments: `--quick` (or `--test`, as test runners say it), `postgres` or `sqlite` for one engine alone.
+    pub(crate) fn from_args() -> Self {
+        let args: Vec<String> = std::env::args().skip(1).collect();
+        let has = |name: &str| args.iter().any(|arg| arg == name);
+        let only = match (has("postgres"), has("sqlite")) {
+            (true, false) => Some(Engine::Postgres),
+            (false, true) => Some(Engine::Sqlite),
+            _ => None,
+        };
+        // `cargo bench` says --bench; whoever else starts the program wants to see that it works.
+        Self { is_quick: has("--quick") || has("--test") || !has("--bench"), only }
+    }
+
+    /// The first for a report, the second for a quick look.
+    pub(crate) fn pick<T>(self, full: T, quick: T) -> T {
+        if self.is_quick { quick } else { full }
+    }
+
+    pub(crate) fn wants(self, engine: Engine) -> bool {
+        self.only.is_none_or(|only| only == engine)
+    }
+
+    /// Whether the numbers are good enough to be kept: all of them, at full length.
+    pub(crate) fn is_report(self) -> bool {
+        !self.is_quick && self.only.is_none()
+    }
+}

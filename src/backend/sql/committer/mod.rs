@@ -1,0 +1,225 @@
+//! The task that owns the writing connection. Callers hand over write sets and wait for their own answer; what arrives
+//! while a commit is under way forms the next batch, and a lone write set goes at once.
+//!
+//! A caller that is gone changes nothing: the task owns the work. What a caller learns when its deadline ends depends on
+//! how far its set came: not sent yet is `Timeout` (or `Unavailable` with the reason), sent is `OutcomeUnknown`.
+
+mod job;
+mod worker;
+
+use crate::backend::sql::judge::Facts;
+use crate::backend::sql::plan::Plan;
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::error::Result;
+use crate::model::Aggregate;
+use crate::model::RowKey;
+use crate::model::Version;
+use crate::resilience::Deadline;
+use crate::spi::store::Capability;
+use crate::spi::store::Committed;
+use crate::spi::store::Delta;
+use crate::spi::store::WriteSet;
+use async_trait::async_trait;
+use job::Job;
+use job::LEFT;
+use job::QUEUED;
+use job::SENT;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+use worker::Worker;
+
+/// Write sets that wait at most; more are refused at once.
+const QUEUE: usize = 4_096;
+
+/// Runs batches on one engine.
+#[async_trait]
+pub(in crate::backend::sql) trait Engine: Send + 'static {
+    /// Opens the connection if there is none.
+    async fn ready(&mut self) -> Result<()>;
+
+    /// Runs one database transaction under this commit id.
+    async fn run(&mut self, commit: Uuid, plan: &mut Plan) -> Ran;
+
+    /// Makes sure that the commit never happens, or tells what it answered.
+    async fn resolve(&mut self, commit: Uuid) -> Result<Option<Applied>>;
+}
+
+/// How a database transaction ended.
+#[derive(Debug)]
+pub(in crate::backend::sql) enum Ran {
+    /// It committed.
+    Applied(Applied),
+    /// Something was not as needed; nothing was written.
+    Refused(Facts),
+    /// It failed and nothing was written; `again` tells whether the same batch may succeed when repeated.
+    Failed { error: Error, again: bool },
+    /// The reply was lost.
+    Unknown(Error),
+}
+
+/// What a database transaction that committed answered.
+#[derive(Debug, Clone, Default)]
+pub(in crate::backend::sql) struct Applied {
+    /// Time by the store's clock, in microseconds.
+    pub(in crate::backend::sql) at: i64,
+    /// Position of the write set in the batch, and what it wrote.
+    pub(in crate::backend::sql) versions: Vec<(usize, Aggregate, RowKey, Version)>,
+}
+
+/// The callers' side of the task.
+#[derive(Debug)]
+pub(in crate::backend::sql) struct Committer {
+    queue: Mutex<Option<mpsc::Sender<Job>>>,
+    task: Mutex<Option<JoinHandle<()>>>,
+    /// Why the task cannot reach the database, if it cannot.
+    trouble: Arc<Mutex<Option<String>>>,
+}
+
+impl Committer {
+    /// Starts the task on the current runtime; it ends after [`Committer::close`], or when the committer is dropped.
+    pub(in crate::backend::sql) fn start(engine: impl Engine) -> Self {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let trouble = Arc::new(Mutex::new(None));
+        let worker = Worker {
+            engine,
+            jobs,
+            waiting: Vec::new(),
+            trouble: trouble.clone(),
+        };
+        let task = tokio::spawn(worker.work());
+        Self {
+            queue: Mutex::new(Some(queue)),
+            task: Mutex::new(Some(task)),
+            trouble,
+        }
+    }
+
+    pub(in crate::backend::sql) async fn commit(
+        &self,
+        set: WriteSet,
+        deadline: Deadline,
+        capability: &Capability,
+    ) -> Result<Committed> {
+        check(&set, capability)?;
+        if deadline.is_over() {
+            return Err(timeout());
+        }
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let queue = queue.ok_or_else(|| Error::new(ErrorKind::Unavailable, "the store is closed"))?;
+        let (reply, answer) = oneshot::channel();
+        let state = Arc::new(AtomicU8::new(QUEUED));
+        let job = Job {
+            set,
+            deadline,
+            state: state.clone(),
+            reply,
+        };
+        queue.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Error::new(
+                ErrorKind::RateLimited,
+                format!("{QUEUE} writes are waiting: try again later"),
+            ),
+            mpsc::error::TrySendError::Closed(_) => Error::new(ErrorKind::Unavailable, "the store is closed"),
+        })?;
+        drop(queue);
+        let leaving = Leaving(&state);
+        match deadline.bound(answer).await {
+            Some(Ok(answer)) => answer,
+            // The task let go of the set, or the deadline ended: how far it came decides what is known.
+            Some(Err(_)) | None => Err(self.gone(leaving.leave())),
+        }
+    }
+
+    fn gone(&self, was: u8) -> Error {
+        if was == SENT {
+            return Error::new(
+                ErrorKind::OutcomeUnknown,
+                "the deadline ended before the outcome was known",
+            );
+        }
+        match self
+            .trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+        {
+            Some(trouble) => Error::new(
+                ErrorKind::Unavailable,
+                format!("nothing was sent, the database cannot be reached: {trouble}"),
+            ),
+            None => timeout(),
+        }
+    }
+
+    /// Finishes what was taken, then ends the task.
+    pub(in crate::backend::sql) async fn close(&self) {
+        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            // The task ends by itself once the queue is empty; it does not panic.
+            let _ = task.await;
+        }
+    }
+}
+
+/// Marks a set that nobody waits for, so that it is not sent any more.
+struct Leaving<'a>(&'a AtomicU8);
+
+impl Leaving<'_> {
+    fn leave(&self) -> u8 {
+        match self
+            .0
+            .compare_exchange(QUEUED, LEFT, Ordering::AcqRel, Ordering::Acquire)
+        {
+            Ok(was) | Err(was) => was,
+        }
+    }
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+fn timeout() -> Error {
+    Error::new(ErrorKind::Timeout, "the deadline ended before the write was sent")
+}
+
+/// Most units that one step may add or take off, so that no sum of counters overflows.
+const MOST_UNITS: u64 = 1_000_000_000_000;
+
+fn check(set: &WriteSet, capability: &Capability) -> Result<()> {
+    let most = capability.limits.operations;
+    let operations = set.operations();
+    if operations > most {
+        return Err(Error::new(
+            ErrorKind::TooLarge,
+            format!(
+                "the write has {operations} operations, {} takes {most} at once",
+                capability.engine
+            ),
+        ));
+    }
+    for delta in &set.deltas {
+        let Delta::Stock(step) = delta else { continue };
+        if [step.on_hand, step.allocated, step.held, step.takes]
+            .iter()
+            .any(|units| units.unsigned_abs() > MOST_UNITS)
+        {
+            return Err(
+                Error::invalid("quantity", format!("a step moves at most {MOST_UNITS} units"))
+                    .concerning(format!("level {} at {}", step.sku, step.location)),
+            );
+        }
+    }
+    Ok(())
+}

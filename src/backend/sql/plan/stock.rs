@@ -1,0 +1,151 @@
+//! Steps of stock: what each level must have before the batch, and what becomes of it.
+
+use super::Plan;
+use super::signed;
+use crate::model::LocationId;
+use crate::model::MovementKind;
+use crate::model::Sku;
+use crate::spi::store::Delta;
+use crate::spi::store::StockStep;
+use crate::spi::store::WriteSet;
+use std::collections::BTreeMap;
+
+/// A bound that every stored counter is above.
+const UNBOUNDED: i64 = -(1 << 62);
+
+/// How much of each counter must be there before the batch, so that each step finds what it needs in its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::backend::sql) struct Needs {
+    pub(in crate::backend::sql) on_hand: i64,
+    pub(in crate::backend::sql) allocated: i64,
+    pub(in crate::backend::sql) held: i64,
+    pub(in crate::backend::sql) available: i64,
+}
+
+/// The changes of a level so far, in the order of admission.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::backend::sql) struct Running {
+    pub(in crate::backend::sql) on_hand: i64,
+    pub(in crate::backend::sql) allocated: i64,
+    pub(in crate::backend::sql) held: i64,
+    pub(in crate::backend::sql) available: i64,
+}
+
+impl Running {
+    pub(in crate::backend::sql) fn add(&mut self, step: &StockStep) {
+        self.on_hand = self.on_hand.saturating_add(step.on_hand);
+        self.allocated = self.allocated.saturating_add(step.allocated);
+        self.held = self.held.saturating_add(step.held);
+        self.available = self.available.saturating_add(step.available());
+    }
+}
+
+impl Needs {
+    const NONE: Self = Self {
+        on_hand: UNBOUNDED,
+        allocated: UNBOUNDED,
+        held: UNBOUNDED,
+        available: UNBOUNDED,
+    };
+
+    /// Raises the bounds so that `step`, coming after what is `running`, finds what it takes and leaves no counter
+    /// below zero.
+    fn admit(&mut self, step: &StockStep, running: &Running) {
+        if step.takes > 0 {
+            self.available = self.available.max(step.takes - running.available);
+        }
+        let mut after = *running;
+        after.add(step);
+        let below = |change: i64, after: i64| if change < 0 { -after } else { UNBOUNDED };
+        self.on_hand = self.on_hand.max(below(step.on_hand, after.on_hand));
+        self.allocated = self.allocated.max(below(step.allocated, after.allocated));
+        self.held = self.held.max(below(step.held, after.held));
+    }
+}
+
+/// A level's key, borrowed from its write set.
+pub(in crate::backend::sql) type LevelKey = (Sku, LocationId);
+
+/// What the batch does to a level altogether.
+#[derive(Debug)]
+struct LevelWork {
+    needs: Needs,
+    running: Running,
+    creates: bool,
+}
+
+impl Plan {
+    pub(super) fn stock(&mut self, sets: &[&WriteSet]) {
+        let mut work: BTreeMap<LevelKey, LevelWork> = BTreeMap::new();
+        let blank = || LevelWork {
+            needs: Needs::NONE,
+            running: Running::default(),
+            creates: false,
+        };
+        for delta in sets.iter().flat_map(|set| &set.deltas) {
+            match delta {
+                Delta::Stock(step) => {
+                    let level = work
+                        .entry((step.sku.clone(), step.location.clone()))
+                        .or_insert_with(blank);
+                    level.needs.admit(step, &level.running);
+                    level.running.add(step);
+                    level.creates |= step.on_hand > 0;
+                    self.step(step);
+                }
+                Delta::Unhold { hold, levels } => {
+                    self.payload.released.push(hold.uuid());
+                    for level in levels {
+                        work.entry(level.clone()).or_insert_with(blank);
+                    }
+                }
+                Delta::CartLine(_) | Delta::Order { .. } | Delta::Payment { .. } => {}
+            }
+        }
+        for (n, ((sku, location), level)) in work.into_iter().enumerate() {
+            let mut row = self.payload.list("need_levels").row();
+            row.int(signed(n));
+            row.text(sku.as_str());
+            row.text(location.as_str());
+            row.int(level.needs.on_hand);
+            row.int(level.needs.allocated);
+            row.int(level.needs.held);
+            row.int(level.needs.available);
+            drop(row);
+            if level.creates {
+                let mut row = self.payload.list("create_levels").row();
+                row.text(sku.as_str());
+                row.text(location.as_str());
+            }
+            let mut row = self.payload.list("delta_levels").row();
+            row.text(sku.as_str());
+            row.text(location.as_str());
+            row.int(level.running.on_hand);
+            row.int(level.running.allocated);
+            row.int(level.running.held);
+            drop(row);
+            self.levels.insert((sku, location), n);
+        }
+    }
+
+    fn step(&mut self, step: &StockStep) {
+        let mut row = self.payload.list("insert_movements").row();
+        row.text(step.sku.as_str());
+        row.text(step.location.as_str());
+        row.text(step.kind.as_str());
+        row.int(step.on_hand);
+        row.int(step.allocated);
+        row.int(step.held);
+        row.opt_id(step.reference);
+        row.opt_text(step.note.as_deref());
+        drop(row);
+        if let (MovementKind::Hold, Some((hold, ttl))) = (step.kind, step.hold) {
+            let mut row = self.payload.list("insert_holds").row();
+            row.id(hold.uuid());
+            row.text(step.sku.as_str());
+            row.text(step.location.as_str());
+            row.int(step.held);
+            row.distance(ttl);
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! What a shop promises under concurrency: no oversell, one order and one charge of a key, no lost update.
+
+mod bank;
+mod carts;
+mod keys;
+mod money;
+mod payments;
+mod races;
+mod stock;
+mod transactions;

@@ -1,0 +1,99 @@
+//! No unit is sold twice, whoever asks in whatever order.
+
+use std::sync::Arc;
+
+use stockroom::Error;
+use stockroom::ErrorKind;
+use stockroom::OrderStatus;
+use stockroom::Place;
+
+use crate::support::Ground;
+use crate::support::key;
+use crate::support::on;
+use crate::support::share;
+
+on!([memory file postgres]
+    a_thousand_units_are_sold_exactly
+    two_skus_in_opposite_order_never_get_in_each_others_way
+);
+on!([file postgres] two_shops_on_one_database_sell_exactly);
+
+async fn a_thousand_units_are_sold_exactly(ground: Ground) {
+    let shop = ground.open().await;
+    shop.stock("MUG", 1_000).await;
+    let seller = shop.clone();
+    // Quoted while there is stock: every attempt meets the guard in the commit, none is turned away before.
+    let quotes = share(64, 5_000, move |_| {
+        let shop = seller.clone();
+        async move {
+            let cart = shop.cart(&[("MUG", 1)]).await;
+            shop.checkout().quote(cart).await.unwrap()
+        }
+    });
+    let quotes = Arc::new(quotes.await);
+    let seller = shop.clone();
+    let outcomes = share(64, 5_000, move |number| {
+        let (shop, quotes) = (seller.clone(), Arc::clone(&quotes));
+        let place = Place::quote(quotes[number].clone()).key(key(format!("order-{number}")));
+        async move { shop.checkout().place(place).await }
+    });
+    let (sold, refused): (Vec<_>, Vec<_>) = outcomes.await.into_iter().partition(Result::is_ok);
+    for error in refused.iter().filter_map(|outcome| outcome.as_ref().err()) {
+        assert_eq!(error.kind(), ErrorKind::InsufficientStock, "{error:?}");
+        assert_eq!(error.shortages()[0].sku, "MUG");
+    }
+    assert_eq!((sold.len(), refused.len()), (1_000, 4_000));
+    let level = shop.level("MUG").await;
+    assert_eq!((level.on_hand, level.allocated, level.held, level.available()), (1_000, 1_000, 0, 0));
+    let orders = shop.every_order().await;
+    assert_eq!(orders.iter().filter(|order| order.status == OrderStatus::Placed).count(), 1_000);
+    assert_eq!(orders.len(), 1_000);
+    shop.assert_sound().await;
+}
+
+async fn two_skus_in_opposite_order_never_get_in_each_others_way(ground: Ground) {
+    let shops = ground.open_two().await;
+    shops[0].stock("MUG-A", 1_000).await;
+    shops[0].stock("MUG-B", 1_000).await;
+    let sellers = shops.clone();
+    let outcomes = share(32, 1_000, move |number| {
+        let shop = sellers[number % 2].clone();
+        async move {
+            let lines = if number / 2 % 2 == 0 { [("MUG-A", 1), ("MUG-B", 1)] } else { [("MUG-B", 1), ("MUG-A", 1)] };
+            let cart = shop.try_cart(&lines).await?;
+            shop.checkout().place(Place::cart(cart).key(key(format!("order-{number}")))).await
+        }
+    });
+    let errors: Vec<Error> = outcomes.await.into_iter().filter_map(Result::err).collect();
+    assert!(errors.is_empty(), "{} of 1000 failed, such as {:?}", errors.len(), errors[0]);
+    for sku in ["MUG-A", "MUG-B"] {
+        let level = shops[1].level(sku).await;
+        assert_eq!((level.allocated, level.available()), (1_000, 0));
+    }
+    shops[0].assert_sound().await;
+}
+
+async fn two_shops_on_one_database_sell_exactly(ground: Ground) {
+    let shops = ground.open_two().await;
+    shops[0].stock("MUG", 500).await;
+    let sellers = shops.clone();
+    let outcomes = share(32, 1_600, move |number| {
+        let shop = sellers[number % 2].clone();
+        async move {
+            let cart = shop.cart(&[("MUG", 1)]).await;
+            shop.checkout().place(Place::cart(cart).key(key(format!("order-{number}")))).await
+        }
+    });
+    let mut sold = [0, 0];
+    for (number, outcome) in outcomes.await.into_iter().enumerate() {
+        match outcome {
+            Ok(_) => sold[number % 2] += 1,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::InsufficientStock, "{error:?}"),
+        }
+    }
+    println!("sold by each shop: {sold:?}");
+    assert_eq!(sold[0] + sold[1], 500);
+    let level = shops[1].level("MUG").await;
+    assert_eq!((level.allocated, level.available()), (500, 0));
+    shops[0].assert_sound().await;
+}
