@@ -64,7 +64,14 @@ enum Case {
 }
 
 impl Case {
-    const ALL: [Self; 6] = [Self::Product, Self::Cart, Self::Order, Self::Products, Self::Carts, Self::Orders];
+    const ALL: [Self; 6] = [
+        Self::Product,
+        Self::Cart,
+        Self::Order,
+        Self::Products,
+        Self::Carts,
+        Self::Orders,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
@@ -124,15 +131,33 @@ impl Readers {
     async fn check(&self, ids: impl Fn(Case) -> Vec<Uuid>) -> Result<()> {
         let (shop, hand) = (&self.shop, &self.by_hand);
         let products = ids(Case::Products);
-        let of_shop = shop.products().get_many(&typed(&products, ProductId::from)).await?;
+        let of_shop = shop
+            .products()
+            .get_many(&typed(&products, ProductId::from))
+            .await?;
         same(of_shop, hand.products(&products).await?)?;
-        same(shop.products().get(products[0].into()).await?, Some(hand.product(products[0]).await?))?;
+        same(
+            shop.products().get(products[0].into()).await?,
+            Some(hand.product(products[0]).await?),
+        )?;
         let carts = ids(Case::Carts);
-        same(shop.carts().get_many(&typed(&carts, CartId::from)).await?, hand.carts(&carts).await?)?;
-        same(shop.carts().get(carts[0].into()).await?, Some(hand.cart(carts[0]).await?))?;
+        same(
+            shop.carts().get_many(&typed(&carts, CartId::from)).await?,
+            hand.carts(&carts).await?,
+        )?;
+        same(
+            shop.carts().get(carts[0].into()).await?,
+            Some(hand.cart(carts[0]).await?),
+        )?;
         let orders = ids(Case::Orders);
-        same(shop.orders().get_many(&typed(&orders, OrderId::from)).await?, hand.orders(&orders).await?)?;
-        same(shop.orders().get(orders[0].into()).await?, Some(hand.order(orders[0]).await?))
+        same(
+            shop.orders().get_many(&typed(&orders, OrderId::from)).await?,
+            hand.orders(&orders).await?,
+        )?;
+        same(
+            shop.orders().get(orders[0].into()).await?,
+            Some(hand.order(orders[0]).await?),
+        )
     }
 
     async fn close(&self) {
@@ -146,12 +171,22 @@ fn typed<T>(ids: &[Uuid], of: fn(Uuid) -> T) -> Vec<T> {
     ids.iter().copied().map(of).collect()
 }
 
-fn same<T: PartialEq>(shop: impl IntoIterator<Item = impl Into<Option<Arc<T>>>>, hand: impl IntoIterator<Item = impl Into<Option<T>>>) -> Result<()> {
+fn same<T: PartialEq>(
+    shop: impl IntoIterator<Item = impl Into<Option<Arc<T>>>>,
+    hand: impl IntoIterator<Item = impl Into<Option<T>>>,
+) -> Result<()> {
     let shop: Vec<Option<Arc<T>>> = shop.into_iter().map(Into::into).collect();
     let hand: Vec<Option<T>> = hand.into_iter().map(Into::into).collect();
     let pairs = shop.iter().zip(&hand);
-    let all = shop.len() == hand.len() && pairs.into_iter().all(|(shop, hand)| shop.is_some() && shop.as_deref() == hand.as_ref());
-    if all { Ok(()) } else { Err("the two ways do not read the same".into()) }
+    let all = shop.len() == hand.len()
+        && pairs
+            .into_iter()
+            .all(|(shop, hand)| shop.is_some() && shop.as_deref() == hand.as_ref());
+    if all {
+        Ok(())
+    } else {
+        Err("the two ways do not read the same".into())
+    }
 }
 
 async fn read_shop(shop: &Stockroom, case: Case, ids: &[Uuid]) -> Result<()> {
@@ -183,7 +218,11 @@ fn present<T>(found: &[Option<T>]) -> usize {
 }
 
 fn all(found: usize, ids: &[Uuid]) -> Result<()> {
-    if found == ids.len() { Ok(()) } else { Err("something that was written is not found".into()) }
+    if found == ids.len() {
+        Ok(())
+    } else {
+        Err("something that was written is not found".into())
+    }
 }
 
 /// How much is read.
@@ -233,7 +272,13 @@ struct Outcome {
     cpu: Cpu,
 }
 
-async fn measure(engine: Engine, case: Case, readers: &Readers, effort: Effort, server: Option<u32>) -> Result<Outcome> {
+async fn measure(
+    engine: Engine,
+    case: Case,
+    readers: &Readers,
+    effort: Effort,
+    server: Option<u32>,
+) -> Result<Outcome> {
     let reads = effort.reads(case);
     for side in Side::ALL {
         // Connections are opened, statements prepared and planned for good.
@@ -258,7 +303,9 @@ async fn measure(engine: Engine, case: Case, readers: &Readers, effort: Effort, 
         p99: samples.each_mut().map(|times| times.percentile(99)),
         allocations: [0.0; 3],
         bytes: [0.0; 3],
-        ratios: medians.each_ref().map(|other| median(medians[0].iter().zip(other).map(|(shop, other)| shop / other))),
+        ratios: medians
+            .each_ref()
+            .map(|other| median(medians[0].iter().zip(other).map(|(shop, other)| shop / other))),
         cpu,
     };
     for (index, side) in Side::ALL.into_iter().enumerate() {
@@ -271,7 +318,14 @@ async fn measure(engine: Engine, case: Case, readers: &Readers, effort: Effort, 
     Ok(outcome)
 }
 
-async fn run(readers: &Readers, side: Side, case: Case, effort: Effort, first: usize, reads: usize) -> Result<Samples> {
+async fn run(
+    readers: &Readers,
+    side: Side,
+    case: Case,
+    effort: Effort,
+    first: usize,
+    reads: usize,
+) -> Result<Samples> {
     let mut times = Samples::default();
     for read in first..first + reads {
         let ids = effort.ids(case, read);
@@ -294,7 +348,9 @@ async fn fill(shop: &Stockroom, rows: u64) -> Result<()> {
                     _ => Put::create(fixtures::product(seed)?),
                 });
             }
-            shop.store().commit(set.plan()?, Deadline::within(Duration::from_secs(60))).await?;
+            shop.store()
+                .commit(set.plan()?, Deadline::within(Duration::from_secs(60)))
+                .await?;
         }
     }
     Ok(())
@@ -309,7 +365,11 @@ async fn open_postgres(url: &str, rows: u64) -> Result<Readers> {
     let without_ping = support::postgres_pool(url, &schema, options).await?;
     // As the server itself does some time after rows were written.
     sqlx::raw_sql("VACUUM ANALYZE").execute(&by_hand).await?;
-    Ok(Readers { shop, by_hand: HandWritten::Postgres(by_hand), without_ping: HandWritten::Postgres(without_ping) })
+    Ok(Readers {
+        shop,
+        by_hand: HandWritten::Postgres(by_hand),
+        without_ping: HandWritten::Postgres(without_ping),
+    })
 }
 
 async fn open_sqlite(places: &Places, rows: u64) -> Result<Readers> {
@@ -319,7 +379,11 @@ async fn open_sqlite(places: &Places, rows: u64) -> Result<Readers> {
     let by_hand = support::sqlite_pool(&file, SqlitePoolOptions::new()).await?;
     let options = SqlitePoolOptions::new().test_before_acquire(false);
     let without_ping = support::sqlite_pool(&file, options).await?;
-    Ok(Readers { shop, by_hand: HandWritten::Sqlite(by_hand), without_ping: HandWritten::Sqlite(without_ping) })
+    Ok(Readers {
+        shop,
+        by_hand: HandWritten::Sqlite(by_hand),
+        without_ping: HandWritten::Sqlite(without_ping),
+    })
 }
 
 async fn measure_engine(engine: Engine, places: &Places, effort: Effort) -> Result<Vec<Outcome>> {
@@ -365,9 +429,17 @@ fn allocations(outcomes: &[Outcome]) -> Table {
     let mut table = Table::new(&["allocations (bytes) a read", "stockroom", "by hand"]);
     for outcome in outcomes {
         let count = |side: usize| {
-            format!("{} ({})", support::grouped(outcome.allocations[side]), support::grouped(outcome.bytes[side]))
+            format!(
+                "{} ({})",
+                support::grouped(outcome.allocations[side]),
+                support::grouped(outcome.bytes[side])
+            )
         };
-        table.row(vec![format!("{}, {}", outcome.engine.name(), outcome.case.name()), count(0), count(1)]);
+        table.row(vec![
+            format!("{}, {}", outcome.engine.name(), outcome.case.name()),
+            count(0),
+            count(1),
+        ]);
     }
     table
 }
@@ -379,8 +451,16 @@ fn chart(outcomes: &[Outcome]) -> String {
     };
     Chart {
         title: "Reads by key, median in µs (less is better)",
-        series: vec!["stockroom", "by hand, pool at its defaults", "by hand, pool without ping"],
-        groups: outcomes.iter().filter(|outcome| outcome.case.is_keyed()).map(group).collect(),
+        series: vec![
+            "stockroom",
+            "by hand, pool at its defaults",
+            "by hand, pool without ping",
+        ],
+        groups: outcomes
+            .iter()
+            .filter(|outcome| outcome.case.is_keyed())
+            .map(group)
+            .collect(),
     }
     .svg()
 }
@@ -417,15 +497,34 @@ async fn main() -> Result<()> {
     for engine in Engine::ALL.into_iter().filter(|engine| settings.wants(*engine)) {
         outcomes.extend(measure_engine(engine, &places, effort).await?);
     }
-    let cpu = outcomes.iter().fold(Cpu::default(), |sum, outcome| sum.plus(outcome.cpu));
-    machine.add("other programs", format!("used {:.0} % of the processors meanwhile", cpu.others()));
-    println!("{}\n{}\n{}", times(&outcomes).text(), allocations(&outcomes).text(), machine.markdown());
-    let worst = outcomes.iter().filter(|outcome| outcome.case.is_keyed()).map(|outcome| outcome.ratios[1]).fold(0.0, f64::max);
-    let verdict =
-        format!("A read of one row takes at most **{worst:.2}** times the read written by hand; the bar is {BAR}.");
+    let cpu = outcomes
+        .iter()
+        .fold(Cpu::default(), |sum, outcome| sum.plus(outcome.cpu));
+    machine.add(
+        "other programs",
+        format!("used {:.0} % of the processors meanwhile", cpu.others()),
+    );
+    println!(
+        "{}\n{}\n{}",
+        times(&outcomes).text(),
+        allocations(&outcomes).text(),
+        machine.markdown()
+    );
+    let worst = outcomes
+        .iter()
+        .filter(|outcome| outcome.case.is_keyed())
+        .map(|outcome| outcome.ratios[1])
+        .fold(0.0, f64::max);
+    let verdict = format!(
+        "A read of one row takes at most **{worst:.2}** times the read written by hand; the bar is {BAR}."
+    );
     println!("{verdict}");
     if settings.is_report() {
-        support::write_report("reads", &markdown(&machine, &outcomes, effort, &verdict), &chart(&outcomes))?;
+        support::write_report(
+            "reads",
+            &markdown(&machine, &outcomes, effort, &verdict),
+            &chart(&outcomes),
+        )?;
         if worst > BAR {
             return Err("a read of one row is over the bar".into());
         }

@@ -22,8 +22,6 @@ mod checkout;
 mod repository;
 mod shop;
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub use backend::Migrate;
 #[cfg(feature = "postgres")]
 pub use backend::PostgresOptions;
 #[cfg(feature = "postgres")]
@@ -129,6 +127,7 @@ pub use repository::Recorded;
 pub use shop::Builder;
 pub use shop::Stockroom;
 pub use spi::store::Change;
+pub use spi::store::Migrate;
 pub use spi::store::OrderQuery;
 pub use spi::store::ProductOrder;
 pub use spi::store::ProductQuery;

@@ -31,7 +31,12 @@ impl Chart {
     pub(crate) fn svg(&self) -> String {
         let bars: usize = self.groups.iter().map(|group| group.values.len()).sum();
         let height = TOP + count(bars) * BAR + count(self.groups.len()) * GAP + 8.0;
-        let most = self.groups.iter().flat_map(|group| &group.values).copied().fold(1.0, f64::max);
+        let most = self
+            .groups
+            .iter()
+            .flat_map(|group| &group.values)
+            .copied()
+            .fold(1.0, f64::max);
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" \
              font-size=\"12\" role=\"img\" aria-label=\"{0}\">\n<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
@@ -54,7 +59,11 @@ impl Chart {
         for group in &self.groups {
             let middle = y + count(group.values.len()) * BAR / 2.0 + 4.0;
             let name = escape(&group.name);
-            let _ = writeln!(svg, "<text x=\"{}\" y=\"{middle}\" text-anchor=\"end\" fill=\"#111111\">{name}</text>", LEFT - 10.0);
+            let _ = writeln!(
+                svg,
+                "<text x=\"{}\" y=\"{middle}\" text-anchor=\"end\" fill=\"#111111\">{name}</text>",
+                LEFT - 10.0
+            );
             for (value, colour) in group.values.iter().zip(COLOURS) {
                 let length = value / most * (WIDTH - LEFT - RIGHT);
                 let _ = writeln!(
@@ -96,5 +105,7 @@ fn count(items: usize) -> f64 {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('"', "&quot;")
 }

@@ -60,8 +60,16 @@ impl Cpu {
 /// Time used and time passed on all processors.
 fn machine() -> Option<(f64, f64)> {
     let stat = read_to_string("/proc/stat").ok()?;
-    let ticks: Vec<f64> = stat.lines().next()?.split_whitespace().skip(1).filter_map(|text| text.parse().ok()).collect();
-    let [user, nice, system, idle, iowait, irq, softirq, steal, ..] = *ticks.as_slice() else { return None };
+    let ticks: Vec<f64> = stat
+        .lines()
+        .next()?
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|text| text.parse().ok())
+        .collect();
+    let [user, nice, system, idle, iowait, irq, softirq, steal, ..] = *ticks.as_slice() else {
+        return None;
+    };
     let used = user + nice + system + irq + softirq;
     Some((used * TICK, (used + idle + iowait + steal) * TICK))
 }
@@ -77,9 +85,15 @@ fn process(id: &str) -> Option<(u32, f64)> {
 
 /// The time that the processes below this one used, which are alive.
 fn children(parent: u32) -> f64 {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return 0.0 };
-    let ids = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    let used = ids.filter(|id| id.bytes().all(|byte| byte.is_ascii_digit())).filter_map(|id| process(&id));
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return 0.0;
+    };
+    let ids = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok());
+    let used = ids
+        .filter(|id| id.bytes().all(|byte| byte.is_ascii_digit()))
+        .filter_map(|id| process(&id));
     used.filter(|(of, _)| *of == parent).map(|(_, used)| used).sum()
 }
 

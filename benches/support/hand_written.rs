@@ -101,7 +101,20 @@ impl HandWritten {
 
 type VariantColumns = (String, Option<String>, String, String, u32);
 type CartLineColumns = (String, String, String, i64, i64);
-type OrderLineColumns = (u32, String, Uuid, String, String, i64, i64, u32, i64, i64, String, i64);
+type OrderLineColumns = (
+    u32,
+    String,
+    Uuid,
+    String,
+    String,
+    i64,
+    i64,
+    u32,
+    i64,
+    i64,
+    String,
+    i64,
+);
 
 fn variant((sku, title, options, prices, tax): VariantColumns) -> Result<Variant> {
     Ok(Variant {
@@ -124,7 +137,8 @@ fn cart_line((key, sku, options, quantity, added_at): CartLineColumns) -> Result
 }
 
 fn order_line(columns: OrderLineColumns, currency: Currency) -> Result<OrderLine> {
-    let (number, sku, product, title, options, quantity, unit_price, tax_rate, tax, total, location, shipped) = columns;
+    let (number, sku, product, title, options, quantity, unit_price, tax_rate, tax, total, location, shipped) =
+        columns;
     Ok(OrderLine {
         number,
         sku: Sku::new(sku)?,
@@ -203,41 +217,64 @@ macro_rules! reads {
             use super::*;
 
             pub(super) async fn product(pool: &$pool, id: Uuid) -> Result<Product> {
-                let row = sqlx::query(product_sql!($rows, $from, "= $1")).bind($bind(id)).fetch_one(pool).await?;
+                let row = sqlx::query(product_sql!($rows, $from, "= $1"))
+                    .bind($bind(id))
+                    .fetch_one(pool)
+                    .await?;
                 read_product(&row)
             }
 
             pub(super) async fn cart(pool: &$pool, id: Uuid) -> Result<Cart> {
-                let row = sqlx::query(cart_sql!($rows, $from, $now, "= $1")).bind($bind(id)).fetch_one(pool).await?;
+                let row = sqlx::query(cart_sql!($rows, $from, $now, "= $1"))
+                    .bind($bind(id))
+                    .fetch_one(pool)
+                    .await?;
                 read_cart(&row)
             }
 
             pub(super) async fn order(pool: &$pool, id: Uuid) -> Result<Order> {
-                let row = sqlx::query(order_sql!($rows, $from, "= $1")).bind($bind(id)).fetch_one(pool).await?;
+                let row = sqlx::query(order_sql!($rows, $from, "= $1"))
+                    .bind($bind(id))
+                    .fetch_one(pool)
+                    .await?;
                 read_order(&row)
             }
 
             pub(super) async fn products(pool: &$pool, ids: &[Uuid]) -> Result<Vec<Option<Product>>> {
                 let query = sqlx::query(product_sql!($rows, $from, $many)).bind($bind_many(ids)?);
                 let rows = query.fetch_all(pool).await?;
-                in_order(ids, rows.iter().map(|row| Ok(($id(row, 0)?, read_product(row)?))))
+                in_order(
+                    ids,
+                    rows.iter()
+                        .map(|row| Ok(($id(row, 0)?, read_product(row)?))),
+                )
             }
 
             pub(super) async fn carts(pool: &$pool, ids: &[Uuid]) -> Result<Vec<Option<Cart>>> {
                 let query = sqlx::query(cart_sql!($rows, $from, $now, $many)).bind($bind_many(ids)?);
                 let rows = query.fetch_all(pool).await?;
-                in_order(ids, rows.iter().map(|row| Ok(($id(row, 0)?, read_cart(row)?))))
+                in_order(
+                    ids,
+                    rows.iter().map(|row| Ok(($id(row, 0)?, read_cart(row)?))),
+                )
             }
 
             pub(super) async fn orders(pool: &$pool, ids: &[Uuid]) -> Result<Vec<Option<Order>>> {
                 let query = sqlx::query(order_sql!($rows, $from, $many)).bind($bind_many(ids)?);
                 let rows = query.fetch_all(pool).await?;
-                in_order(ids, rows.iter().map(|row| Ok(($id(row, 0)?, read_order(row)?))))
+                in_order(
+                    ids,
+                    rows.iter().map(|row| Ok(($id(row, 0)?, read_order(row)?))),
+                )
             }
 
             fn opt_id(row: &$row, column: usize) -> Result<Option<Uuid>> {
                 use sqlx::ValueRef as _;
-                if row.try_get_raw(column)?.is_null() { Ok(None) } else { $id(row, column).map(Some) }
+                if row.try_get_raw(column)?.is_null() {
+                    Ok(None)
+                } else {
+                    $id(row, column).map(Some)
+                }
             }
 
             fn read_product(row: &$row) -> Result<Product> {
@@ -248,7 +285,10 @@ macro_rules! reads {
                     slug: Slug::new(row.try_get::<String, _>(2)?)?,
                     title: row.try_get(3)?,
                     description: row.try_get(4)?,
-                    category: row.try_get::<Option<String>, _>(5)?.map(Slug::new).transpose()?,
+                    category: row
+                        .try_get::<Option<String>, _>(5)?
+                        .map(Slug::new)
+                        .transpose()?,
                     attributes: serde_json::from_str(row.try_get(6)?)?,
                     status: ProductStatus::parse(row.try_get(7)?)?,
                     variants: variants.into_iter().map(variant).collect::<Result<_>>()?,
@@ -295,8 +335,14 @@ macro_rules! reads {
                     ship_to: address(row.try_get(13)?)?,
                     bill_to: address(row.try_get(14)?)?,
                     email: row.try_get(15)?,
-                    cancel_reason: row.try_get::<Option<&str>, _>(16)?.map(CancelReason::parse).transpose()?,
-                    lines: lines.into_iter().map(|line| order_line(line, currency)).collect::<Result<_>>()?,
+                    cancel_reason: row
+                        .try_get::<Option<&str>, _>(16)?
+                        .map(CancelReason::parse)
+                        .transpose()?,
+                    lines: lines
+                        .into_iter()
+                        .map(|line| order_line(line, currency))
+                        .collect::<Result<_>>()?,
                     placed_at: from_micros(row.try_get(17)?)?,
                     updated_at: from_micros(row.try_get(18)?)?,
                 })

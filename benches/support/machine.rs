@@ -17,7 +17,10 @@ impl Machine {
         let mut facts = Vec::new();
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let model = line("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned());
-        facts.push(("processor", format!("{cores} cores of {model}; client and server on the same machine")));
+        facts.push((
+            "processor",
+            format!("{cores} cores of {model}; client and server on the same machine"),
+        ));
         if let Some(memory) = line("/proc/meminfo", "MemTotal") {
             facts.push(("memory", memory));
         }
@@ -25,7 +28,10 @@ impl Machine {
             facts.push(("system", format!("{} {}", std::env::consts::OS, kernel.trim())));
         }
         if let Ok(output) = Command::new("rustc").arg("--version").output() {
-            facts.push(("compiler", String::from_utf8_lossy(&output.stdout).trim().to_owned()));
+            facts.push((
+                "compiler",
+                String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+            ));
         }
         facts.push(("date", SystemClock.now().date().to_string()));
         Self { facts }
@@ -37,7 +43,10 @@ impl Machine {
 
     /// One fact a line.
     pub(crate) fn markdown(&self) -> String {
-        self.facts.iter().map(|(what, fact)| format!("- {what}: {fact}\n")).collect()
+        self.facts
+            .iter()
+            .map(|(what, fact)| format!("- {what}: {fact}\n"))
+            .collect()
     }
 }
 

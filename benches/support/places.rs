@@ -40,12 +40,19 @@ pub(crate) struct Places {
 impl Places {
     /// Starts what is wanted; a PostgreSQL that is not installed is left out where that is allowed.
     pub(crate) async fn start(settings: Settings, machine: &mut Machine) -> Result<Self> {
-        let mut places = Self { postgres: None, folder: Folder::create()?, server: None };
+        let mut places = Self {
+            postgres: None,
+            folder: Folder::create()?,
+            server: None,
+        };
         if settings.wants(Engine::Postgres) {
             places.postgres = engines::require(Postgres::start().await)?;
         }
         if let Some(postgres) = &places.postgres {
-            let pool = PgPoolOptions::new().max_connections(1).connect(postgres.url()).await?;
+            let pool = PgPoolOptions::new()
+                .max_connections(1)
+                .connect(postgres.url())
+                .await?;
             let sql = "SELECT current_setting('server_version'), current_setting('fsync'), \
                        current_setting('synchronous_commit'), current_setting('shared_buffers'), pg_backend_pid()";
             let row = sqlx::query(sql).fetch_one(&pool).await?;
@@ -64,10 +71,16 @@ impl Places {
             pool.close().await;
         }
         if settings.wants(Engine::Sqlite) {
-            let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
+            let pool = SqlitePoolOptions::new()
+                .max_connections(1)
+                .connect("sqlite::memory:")
+                .await?;
             let row = sqlx::query("SELECT sqlite_version()").fetch_one(&pool).await?;
             let version = row.try_get::<String, _>(0)?;
-            machine.add("SQLite", format!("{version}, a file in WAL mode, synchronous FULL"));
+            machine.add(
+                "SQLite",
+                format!("{version}, a file in WAL mode, synchronous FULL"),
+            );
             pool.close().await;
         }
         Ok(places)

@@ -36,7 +36,10 @@ impl Settings {
             _ => None,
         };
         // `cargo bench` says --bench; whoever else starts the program wants to see that it works.
-        Self { is_quick: has("--quick") || has("--test") || !has("--bench"), only }
+        Self {
+            is_quick: has("--quick") || has("--test") || !has("--bench"),
+            only,
+        }
     }
 
     /// The first for a report, the second for a quick look.

@@ -22,6 +22,7 @@ mod shelf;
 
 use std::error::Error;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Instant;
 
 use stockroom::Stockroom;
@@ -32,7 +33,17 @@ use crate::checks::Checks;
 pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 #[tokio::main]
-async fn main() -> Outcome {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\n{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Outcome {
     let begun = Instant::now();
     let folder = TemporaryFolder::create()?;
     let url = std::env::args().nth(1).unwrap_or_else(|| folder.url());

@@ -24,7 +24,7 @@ const PAGE: u32 = 25;
 const CATEGORY: &str = "footwear";
 
 /// What counts as dear, in cents.
-const DEAR: i64 = 250_00;
+const DEAR: i64 = 25_000;
 
 /// Lists a category in pages, a price range of it, and finds one product twice.
 pub(crate) async fn browse(

@@ -3,8 +3,7 @@
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub use sql::Migrate;
+pub use crate::spi::store::Migrate;
 #[cfg(feature = "postgres")]
 pub use sql::PostgresOptions;
 #[cfg(feature = "postgres")]

@@ -53,7 +53,8 @@ use crate::transaction::Context;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> stockroom::Result<()> {
 /// use stockroom::{
-///     Charge, Currency, Due, Error, IdempotencyKey, LocationId, Money, NewProduct, Owner, Paid, Pay, Reference, Stockroom,
+///     Charge, Currency, Due, Error, IdempotencyKey, LocationId, Money, NewProduct, Owner, Paid, Pay, Reference,
+///     Stockroom,
 /// };
 ///
 /// let shop = Stockroom::open("sqlite::memory:").await?;

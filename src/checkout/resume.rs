@@ -136,7 +136,7 @@ where
         Err(source) => {
             let source = source.into();
             give_up_lease(context, known).await;
-            let message = "the call to the provider failed, and whether money moved is unknown: resume with the same key";
+            let message = "the call to the provider failed and may have moved money: resume with the same key";
             Err(concerning(
                 Error::new(ErrorKind::Unavailable, message)
                     .retry(Retry::SameKey)

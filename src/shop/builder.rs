@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use super::Stockroom;
 use super::open;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-use crate::backend::Migrate;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -14,6 +12,7 @@ use crate::model::Clock;
 use crate::model::Currency;
 use crate::model::SystemClock;
 use crate::spi::store::CommitObserver;
+use crate::spi::store::Migrate;
 use crate::spi::store::Store;
 use crate::transaction::Context;
 use crate::transaction::Settings;
@@ -52,7 +51,7 @@ const LONGEST_EXPIRY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 #[must_use]
 pub struct Builder {
     source: Option<Source>,
-    schema: open::Schema,
+    schema: Migrate,
     clock: Arc<dyn Clock>,
     observers: Vec<Arc<dyn CommitObserver>>,
     deadline: Duration,
@@ -80,7 +79,7 @@ impl Builder {
     pub(super) fn new() -> Self {
         Self {
             source: None,
-            schema: open::Schema::default(),
+            schema: Migrate::default(),
             clock: Arc::new(SystemClock),
             observers: Vec::new(),
             deadline: DEADLINE,
@@ -107,7 +106,6 @@ impl Builder {
     }
 
     /// What to do about the schema of a store that is named by its address.
-    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub fn migrate(mut self, migrate: Migrate) -> Self {
         self.schema = migrate;
         self

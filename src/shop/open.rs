@@ -5,20 +5,15 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
+use crate::spi::store::Migrate;
 use crate::spi::store::Store;
-
-/// What to do about the schema of a store; nothing without an engine that has one.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(super) type Schema = crate::backend::Migrate;
-#[cfg(not(any(feature = "sqlite", feature = "postgres")))]
-pub(super) type Schema = ();
 
 /// Opens the store at an address. The address is never repeated in an error: it may contain a password.
 #[cfg_attr(
     not(any(feature = "sqlite", feature = "postgres")),
     expect(unused_variables, reason = "without an engine there is no schema")
 )]
-pub(super) async fn open(url: &str, schema: Schema) -> Result<Arc<dyn Store>> {
+pub(super) async fn open(url: &str, schema: Migrate) -> Result<Arc<dyn Store>> {
     match url.split_once(':').map(|(scheme, _)| scheme) {
         #[cfg(feature = "sqlite")]
         Some("sqlite") => sqlite(url, schema).await,
@@ -34,7 +29,7 @@ pub(super) async fn open(url: &str, schema: Schema) -> Result<Arc<dyn Store>> {
 }
 
 #[cfg(feature = "sqlite")]
-async fn sqlite(url: &str, schema: Schema) -> Result<Arc<dyn Store>> {
+async fn sqlite(url: &str, schema: Migrate) -> Result<Arc<dyn Store>> {
     use crate::backend::SqliteOptions;
     use crate::backend::SqliteStore;
     Ok(Arc::new(
@@ -43,7 +38,7 @@ async fn sqlite(url: &str, schema: Schema) -> Result<Arc<dyn Store>> {
 }
 
 #[cfg(feature = "postgres")]
-async fn postgres(url: &str, schema: Schema) -> Result<Arc<dyn Store>> {
+async fn postgres(url: &str, schema: Migrate) -> Result<Arc<dyn Store>> {
     use crate::backend::PostgresOptions;
     use crate::backend::PostgresStore;
     Ok(Arc::new(

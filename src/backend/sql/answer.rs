@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::committer::Applied;
 use super::judge::Facts;
 use super::plan::Running;
+#[cfg(feature = "sqlite")]
 use super::plan::key_text;
 use super::plan::parse_key;
 use super::program::Facts as About;
@@ -97,30 +98,40 @@ pub(super) fn text(applied: &Applied) -> String {
         .iter()
         .map(|(set, aggregate, key, version)| (set, aggregate.as_str(), key_text(key), version.stored()))
         .collect();
-    serde_json::json!({ "ok": true, "at": applied.at, "versions": versions }).to_string()
+    serde_json::json!({ "at": applied.at, "versions": versions }).to_string()
 }
 
 #[derive(Deserialize)]
-struct Answer {
-    ok: bool,
+struct Kept {
     at: i64,
-    #[serde(default)]
     versions: Vec<(i64, String, String, i64)>,
-    #[serde(default)]
-    facts: Vec<(usize, Vec<serde_json::Value>)>,
 }
 
 /// Reads the answer that a commit row kept.
 pub(super) fn applied(text: &str) -> Result<Applied> {
-    let answer: Answer = parse(text)?;
-    let versions = answer
+    let kept: Kept = parse(text)?;
+    let versions = kept
         .versions
         .iter()
         .filter_map(|(set, aggregate, key, at)| version(*set, aggregate, key, *at));
     Ok(Applied {
-        at: answer.at,
+        at: kept.at,
         versions: versions.collect(),
     })
+}
+
+/// The facts of a refusal, each with the number of its step.
+#[cfg(feature = "postgres")]
+#[derive(Deserialize)]
+struct Refused {
+    at: i64,
+    facts: Vec<(usize, Vec<serde_json::Value>)>,
+}
+
+#[cfg(feature = "postgres")]
+#[derive(Deserialize)]
+struct Decision {
+    ok: bool,
 }
 
 /// Reads an answer: what was applied, or the facts of a refusal, each with the number of its step.
@@ -129,15 +140,16 @@ pub(super) fn read(
     text: &str,
     about: impl Fn(usize) -> Option<About>,
 ) -> Result<std::result::Result<Applied, Facts>> {
-    let answer: Answer = parse(text)?;
-    if answer.ok {
+    let decision: Decision = parse(text)?;
+    if decision.ok {
         return applied(text).map(Ok);
     }
+    let refused: Refused = parse(text)?;
     let mut facts = Facts {
-        at: answer.at,
+        at: refused.at,
         ..Facts::default()
     };
-    for (step, row) in answer.facts {
+    for (step, row) in refused.facts {
         if let (Some(about), Some(found)) = (about(step), about(step).and_then(|about| found(about, &row))) {
             add(&mut facts, about, found);
         }
@@ -160,7 +172,7 @@ fn found(about: About, row: &[serde_json::Value]) -> Option<Found> {
     Some(Found::Numbers { n, numbers: numbers? })
 }
 
-fn parse(text: &str) -> Result<Answer> {
+fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| {
         Error::new(ErrorKind::Corrupt, "the answer of a commit cannot be read").caused_by(error)
     })

@@ -119,6 +119,38 @@ pub(super) enum Arg {
     Int(i64),
 }
 
+/// A read of rows by their keys, in two statements: PostgreSQL keeps the plan of a test against a value, and makes that of
+/// a test against a list anew in each call, which for one row costs as much as reading it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keyed {
+    pub(super) one: Statement,
+    pub(super) many: Statement,
+}
+
+impl Keyed {
+    /// The statement for so many ids, and its parameter.
+    pub(super) fn ids(&self, mut ids: impl ExactSizeIterator<Item = Uuid>) -> (Text, Arg) {
+        match (ids.len(), ids.next()) {
+            (1, Some(id)) => (Text::Constant(self.one), Arg::Id(id)),
+            (_, first) => (
+                Text::Constant(self.many),
+                Arg::Ids(first.into_iter().chain(ids).collect()),
+            ),
+        }
+    }
+
+    /// The statement for so many keys that are text, and its parameter.
+    pub(super) fn texts(&self, mut texts: impl ExactSizeIterator<Item = String>) -> (Text, Arg) {
+        match (texts.len(), texts.next()) {
+            (1, Some(text)) => (Text::Constant(self.one), Arg::Text(text)),
+            (_, first) => (
+                Text::Constant(self.many),
+                Arg::Texts(first.into_iter().chain(texts).collect()),
+            ),
+        }
+    }
+}
+
 /// The text of a read: constant, or composed from constant parts.
 #[derive(Debug, Clone)]
 pub(super) enum Text {

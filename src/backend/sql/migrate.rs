@@ -3,19 +3,7 @@
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
-
-/// What to do about the schema when a store is opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Migrate {
-    /// Creates the schema in an empty database; any other must have the schema of this version.
-    #[default]
-    Create,
-    /// The database must have the schema of this version.
-    Check,
-    /// Creates the schema, or brings an older one to this version.
-    Apply,
-}
+use crate::spi::store::Migrate;
 
 /// One step of the schema, never changed once it was released.
 #[derive(Debug)]
@@ -64,10 +52,10 @@ pub(super) fn pending(
 
 #[cfg(test)]
 mod tests {
-    use super::Migrate;
     use super::Migration;
     use super::pending;
     use crate::error::ErrorKind;
+    use crate::spi::store::Migrate;
 
     static ALL: [Migration; 2] = [
         Migration { version: 1, sql: "" },

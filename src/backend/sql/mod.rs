@@ -17,7 +17,6 @@ mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-pub use migrate::Migrate;
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresOptions;
 #[cfg(feature = "postgres")]

@@ -34,22 +34,19 @@ use crate::testkit::fixtures::changed;
 use crate::testkit::fixtures::record;
 
 cases! {
-    "commit.atomic": stale_put, [Product];
+    "commit.atomic": stale_put, [] + Puts;
     "commit.atomic" / "claim": taken_claim, [Product, Cart];
     "commit.atomic" / "delta": absent_delta, [Product, Order];
     "commit.atomic" / "stock": short_stock, [Product, Level];
-    "commit.atomic" / "key": refused_key, [Product];
+    "commit.atomic" / "key": refused_key, [] + Puts;
     "commit.atomic" / "whole": whole, [Product, Cart, Order, Payment, Level];
-    "commit.cancel": cancelled, [Product];
+    "commit.cancel": cancelled, [] + Puts;
     "commit.cancel" / "key": cancelled_with_key, [Product, Level];
 }
 
 async fn stale_put(h: &Harness) -> CaseResult {
-    let (old, new, last) = (
-        record(Aggregate::Product, 5)?,
-        record(Aggregate::Product, 1)?,
-        record(Aggregate::Product, 9)?,
-    );
+    let kind = h.any()?;
+    let (old, new, last) = (record(kind, 5)?, record(kind, 1)?, record(kind, 9)?);
     h.create(old.clone()).await?;
     let mut mixed = set();
     mixed
@@ -139,7 +136,8 @@ async fn short_stock(h: &Harness) -> CaseResult {
 
 /// A refused set does not use up its idempotency key.
 async fn refused_key(h: &Harness) -> CaseResult {
-    let new = record(Aggregate::Product, 1)?;
+    let kind = h.any()?;
+    let new = record(kind, 1)?;
     let mut early = set();
     early
         .put(replace(&new, changed(&new)?, 1))
@@ -229,22 +227,20 @@ async fn drop_after<F: Future>(future: F, polls: u32) -> bool {
 const AWAITS: u32 = 40;
 
 async fn cancelled(h: &Harness) -> CaseResult {
-    let reader = h.store().readers().product()?;
+    let kind = h.any()?;
     for polls in 0..AWAITS {
         let seed = u64::from(polls) * 2;
-        let pair = [fixtures::product_id(seed), fixtures::product_id(seed + 1)];
+        let pair = [record(kind, seed)?, record(kind, seed + 1)?];
         let mut both = set();
-        both.put(Put::create(fixtures::product(seed)?))
-            .put(Put::create(fixtures::product(seed + 1)?));
+        for new in &pair {
+            both.put(Put::create(new.clone()));
+        }
         let finished = drop_after(h.commit(both), polls).await;
         // One read sees both at one moment, wherever the store's task is by now.
         for _ in 0..3 {
-            let found = reader.get_many(&pair, h.deadline()).await?;
+            let found = h.read_many(kind, &pair.clone().map(|new| new.owner())).await?;
             let parts = found.iter().flatten().count();
-            ensure!(
-                parts != 1,
-                "dropped after {polls} polls: one of two products is there"
-            );
+            ensure!(parts != 1, "dropped after {polls} polls: one of two is there");
             ensure!(!finished || parts == 2, "a commit that returned is not there");
         }
         if finished {

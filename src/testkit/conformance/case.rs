@@ -19,6 +19,8 @@ pub(super) type Running<'a> = Pin<Box<dyn Future<Output = CaseResult> + Send + '
 pub enum Need {
     /// It holds this aggregate.
     Holds(Aggregate),
+    /// It holds an aggregate that is put as a whole: any but levels.
+    Puts,
     /// It lists products by category, price and availability.
     ProductLists,
     /// It tells who holds a unique key.
@@ -34,6 +36,9 @@ impl Need {
         match self {
             Self::Holds(aggregate) if !capability.holds(aggregate) => {
                 Some(format!("holds no {}", aggregate.as_str()))
+            }
+            Self::Puts if super::harness::PUT.iter().all(|kind| !capability.holds(*kind)) => {
+                Some("holds nothing that is put".to_owned())
             }
             Self::ProductLists if !capability.product_lists => Some("lists no products".to_owned()),
             Self::Claims if readers.claim.is_none() => Some("does not read unique keys".to_owned()),
@@ -72,6 +77,26 @@ impl Case {
     #[must_use]
     pub const fn needs(&self) -> &'static [Need] {
         self.needs
+    }
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Holds(aggregate) => aggregate.as_str(),
+            Self::Puts => "any",
+            Self::ProductLists => "lists",
+            Self::Claims => "claims",
+            Self::History => "history",
+        })
+    }
+}
+
+/// One line of the manifest: the case, the bullet that it proves, what it needs.
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let needs: Vec<_> = self.needs.iter().map(ToString::to_string).collect();
+        write!(f, "{:<40} {:<28} {}", self.name(), self.bullet, needs.join(", "))
     }
 }
 

@@ -65,10 +65,42 @@ where
     U: Debug,
 {
     if got == expected {
-        Ok(())
-    } else {
-        Err(Failure(format!("{what}: expected {expected:?}, got {got:?}")))
+        return Ok(());
     }
+    let (got, expected) = (format!("{got:?}"), format!("{expected:?}"));
+    let from = difference(&got, &expected);
+    Err(Failure(format!(
+        "{what}: expected {}, got {}",
+        excerpt(&expected, from),
+        excerpt(&got, from)
+    )))
+}
+
+/// How many characters of a value a failure shows, and how many of them lie before the first difference.
+const SHOWN: usize = 240;
+const BEFORE: usize = 80;
+
+/// Where the texts differ first, in characters.
+fn difference(one: &str, other: &str) -> usize {
+    one.chars()
+        .zip(other.chars())
+        .take_while(|(one, other)| one == other)
+        .count()
+}
+
+/// A short text as it is; of a long one what lies around the first difference.
+fn excerpt(text: &str, difference: usize) -> String {
+    let length = text.chars().count();
+    if length <= SHOWN {
+        return text.to_owned();
+    }
+    let start = difference.saturating_sub(BEFORE).min(length - SHOWN);
+    let part: String = text.chars().skip(start).take(SHOWN).collect();
+    format!(
+        "{}{part}{}",
+        if start > 0 { "…" } else { "" },
+        if start + SHOWN < length { "…" } else { "" }
+    )
 }
 
 /// The error of an answer that must be refused with this kind.

@@ -16,6 +16,7 @@ use crate::error::ErrorKind;
 use crate::model::Actor;
 use crate::model::Aggregate;
 use crate::model::CancelReason;
+use crate::model::IdempotencyKey;
 use crate::model::Order;
 use crate::model::OrderStatus;
 use crate::model::PageRequest;
@@ -26,6 +27,7 @@ use crate::model::Settlement;
 use crate::model::Version;
 use crate::spi::store::ChangeAction;
 use crate::spi::store::Delta;
+use crate::spi::store::Idempotency;
 use crate::spi::store::StockStep;
 use crate::spi::store::WriteSet;
 use crate::testkit::fixtures;
@@ -45,6 +47,8 @@ cases! {
     "commit.settlement" / "concurrent": settle_concurrently, [Order];
     "commit.versions" / "deltas": versions_of_deltas, [Cart, Order, Level];
     "commit.audit" / "delta": audit_of_delta, [Order] + History;
+    "commit.audit" / "level": audit_of_level, [Level] + History;
+    "commit.audit" / "refused": audit_of_refusals, [Order] + History;
 }
 
 const fn captured(amount: i64) -> Settlement {
@@ -314,5 +318,75 @@ async fn audit_of_delta(h: &Harness) -> CaseResult {
         "its actor"
     );
     same!(last.events, vec!["payment.captured".to_owned()], "its events");
+    Ok(())
+}
+
+async fn audit_of_level(h: &Harness) -> CaseResult {
+    let [sku, _] = fixtures::skus(1)?;
+    let main = h.receive(&sku, 5).await?;
+    let mut step = WriteSet::new(Actor::user(fixtures::user(7)));
+    step.delta(Delta::Stock(StockStep::allocate(
+        &sku,
+        &main,
+        quantity(1)?,
+        order_id(1),
+    )))
+    .event("stock.taken");
+    h.commit(step).await?;
+    let (history, key) = (h.store().readers().history()?, RowKey::Level(sku, main));
+    let changes = history
+        .list(Aggregate::Level, &key, &PageRequest::default(), h.deadline())
+        .await?
+        .items;
+    let versions: Vec<_> = changes
+        .iter()
+        .map(|change| (change.action, change.version.get()))
+        .collect();
+    same!(
+        versions,
+        vec![(ChangeAction::Delta, 2), (ChangeAction::Delta, 1)],
+        "the changes"
+    );
+    let last = present(changes.into_iter().next(), "the last change")?;
+    same!(
+        last.actor,
+        Actor::user(fixtures::user(7)).to_string(),
+        "its actor"
+    );
+    same!(last.events, vec!["stock.taken".to_owned()], "its events");
+    Ok(())
+}
+
+/// What was refused or replayed leaves no change record.
+async fn audit_of_refusals(h: &Harness) -> CaseResult {
+    let key = IdempotencyKey::new("k")?;
+    let owner = order_id(1).uuid();
+    let idempotency = Idempotency {
+        scope: "test".to_owned(),
+        key,
+        fingerprint: [1; 32],
+        owner,
+    };
+    h.create(fixtures::order(1)?).await?;
+    for _ in 0..2 {
+        let mut paid = set();
+        paid.delta(settle(1, captured(5))).idempotent(idempotency.clone());
+        h.commit(paid).await?;
+    }
+    refused(h.create(fixtures::order(1)?).await, ErrorKind::Conflict)?;
+    let mut half = set();
+    half.delta(settle(1, captured(5))).delta(settle(2, captured(5)));
+    refused(h.commit(half).await, ErrorKind::NotFound)?;
+    let history = h.store().readers().history()?;
+    let page = history
+        .list(
+            Aggregate::Order,
+            &RowKey::Id(owner),
+            &PageRequest::default(),
+            h.deadline(),
+        )
+        .await?;
+    let versions: Vec<_> = page.items.iter().map(|change| change.version.get()).collect();
+    same!(versions, vec![2, 1], "the versions in the history");
     Ok(())
 }

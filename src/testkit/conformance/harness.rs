@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use super::CaseResult;
 use super::check::present;
@@ -12,12 +13,8 @@ use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::model::Actor;
 use crate::model::Aggregate;
-use crate::model::CartId;
 use crate::model::Level;
 use crate::model::LocationId;
-use crate::model::OrderId;
-use crate::model::PaymentId;
-use crate::model::ProductId;
 use crate::model::Record;
 use crate::model::RowKey;
 use crate::model::Sku;
@@ -35,6 +32,14 @@ use crate::testkit::fixtures;
 
 /// Longest that a single call of a case may take.
 const CALL: Duration = Duration::from_secs(20);
+
+/// What is put as a whole, in the order in which a case that can take any of them prefers it.
+pub(super) const PUT: [Aggregate; 4] = [
+    Aggregate::Product,
+    Aggregate::Cart,
+    Aggregate::Order,
+    Aggregate::Payment,
+];
 
 /// Makes stores for the suite.
 #[async_trait]
@@ -87,6 +92,12 @@ impl Harness {
     /// Moves the store's clock forward.
     pub fn shift(&self, by: Duration) {
         (self.shift)(by);
+    }
+
+    /// An aggregate that the store holds, for cases that can take any of them.
+    pub(super) fn any(&self) -> CaseResult<Aggregate> {
+        let held = PUT.into_iter().find(|kind| self.store.capability().holds(*kind));
+        present(held, "an aggregate that is put")
     }
 
     /// The deadline of one call.
@@ -147,7 +158,6 @@ impl Harness {
 
     /// An aggregate as the store gives it now.
     pub(super) async fn read(&self, kind: Aggregate, key: &RowKey) -> CaseResult<Option<Record>> {
-        let (readers, deadline) = (self.store.readers(), self.deadline());
         let id = match key {
             RowKey::Id(id) => *id,
             RowKey::Level(sku, location) => {
@@ -157,32 +167,37 @@ impl Harness {
                     .map(|level| Record::Level(Arc::new(level))));
             }
         };
-        let record = match kind {
+        Ok(self.read_many(kind, &[id]).await?.into_iter().next().flatten())
+    }
+
+    /// Aggregates of one kind, as the store gives them in one read.
+    pub(super) async fn read_many(&self, kind: Aggregate, ids: &[Uuid]) -> Result<Vec<Option<Record>>> {
+        let (readers, deadline) = (self.store.readers(), self.deadline());
+        Ok(match kind {
             Aggregate::Product => {
-                let found = readers
-                    .product()?
-                    .get_many(&[ProductId::from(id)], deadline)
-                    .await?;
-                found.into_iter().flatten().next().map(Record::Product)
+                let found = readers.product()?.get_many(&typed(ids), deadline).await?;
+                found
+                    .into_iter()
+                    .map(|found| found.map(Record::Product))
+                    .collect()
             }
             Aggregate::Cart => {
-                let found = readers.cart()?.get_many(&[CartId::from(id)], deadline).await?;
-                found.into_iter().flatten().next().map(Record::Cart)
+                let found = readers.cart()?.get_many(&typed(ids), deadline).await?;
+                found.into_iter().map(|found| found.map(Record::Cart)).collect()
             }
             Aggregate::Order => {
-                let found = readers.order()?.get_many(&[OrderId::from(id)], deadline).await?;
-                found.into_iter().flatten().next().map(Record::Order)
+                let found = readers.order()?.get_many(&typed(ids), deadline).await?;
+                found.into_iter().map(|found| found.map(Record::Order)).collect()
             }
             Aggregate::Payment => {
-                let found = readers
-                    .payment()?
-                    .get_many(&[PaymentId::from(id)], deadline)
-                    .await?;
-                found.into_iter().flatten().next().map(Record::Payment)
+                let found = readers.payment()?.get_many(&typed(ids), deadline).await?;
+                found
+                    .into_iter()
+                    .map(|found| found.map(Record::Payment))
+                    .collect()
             }
-            Aggregate::Level => None,
-        };
-        Ok(record)
+            Aggregate::Level => Vec::new(),
+        })
     }
 
     /// An aggregate that must be there.
@@ -211,6 +226,10 @@ impl Harness {
             &"what is stored",
         )
     }
+}
+
+fn typed<T: From<Uuid>>(ids: &[Uuid]) -> Vec<T> {
+    ids.iter().copied().map(T::from).collect()
 }
 
 /// An empty set by the system.

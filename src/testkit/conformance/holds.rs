@@ -38,6 +38,7 @@ cases! {
     "commit.unhold" / "expired": unhold_expired, [Level];
     "commit.hold_consumed": consumed, [Level];
     "commit.hold_consumed" / "alone": consumed_alone, [Level];
+    "commit.hold_consumed" / "expired": consumed_late, [Level];
 }
 
 const TTL: Duration = Duration::from_secs(600);
@@ -291,5 +292,26 @@ async fn consumed_alone(h: &Harness) -> CaseResult {
     h.commit(consume(&sku, &main, 5)?).await?;
     same!(h.counters(&sku, &main).await?, (5, 5, 0), "the level");
     absent(&found(h).await?, "the consumed hold")?;
+    ensure_consistent(h).await
+}
+
+/// A hold that is over gives no right: what is left can be taken, what another took cannot.
+async fn consumed_late(h: &Harness) -> CaseResult {
+    let [sku, _] = fixtures::skus(1)?;
+    let main = h.receive(&sku, 5).await?;
+    hold_units(h, &sku, &main, 4).await?;
+    h.shift(PAST_TTL);
+    h.step(take(&sku, &main, 2)?).await?;
+    refused(
+        h.commit(consume(&sku, &main, 4)?).await,
+        ErrorKind::InsufficientStock,
+    )?;
+    same!(
+        h.counters(&sku, &main).await?,
+        (5, 2, 0),
+        "the level after the refusal"
+    );
+    h.commit(consume(&sku, &main, 3)?).await?;
+    same!(h.counters(&sku, &main).await?, (5, 5, 0), "the level");
     ensure_consistent(h).await
 }

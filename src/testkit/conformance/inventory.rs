@@ -19,6 +19,7 @@ use crate::testkit::fixtures::quantity;
 
 cases! {
     "inventory.levels": levels, [Level];
+    "inventory.levels" / "order": levels_in_byte_order, [Level];
     "inventory.levels" / "expired_hold": levels_after_expiry, [Level];
     "inventory.hold": hold, [Level];
     "inventory.movements": movements, [Level];
@@ -60,6 +61,30 @@ async fn levels(h: &Harness) -> CaseResult {
         inventory.levels(&[], h.deadline()).await?.len(),
         0,
         "the levels of no SKU"
+    );
+    Ok(())
+}
+
+/// SKUs sort by their bytes, whatever the language of the store.
+async fn levels_in_byte_order(h: &Harness) -> CaseResult {
+    let mut skus = Vec::new();
+    for text in ["b-1", "B-1", "a_1", "a.1", "a-1", "A-1", "a-10", "a-2"] {
+        skus.push(fixtures::sku(text)?);
+    }
+    for sku in &skus {
+        h.receive(sku, 1).await?;
+    }
+    let found = h
+        .store()
+        .readers()
+        .inventory()?
+        .levels(&skus, h.deadline())
+        .await?;
+    skus.sort();
+    same!(
+        found.into_iter().map(|level| level.sku).collect::<Vec<_>>(),
+        skus,
+        "the SKUs of the levels"
     );
     Ok(())
 }

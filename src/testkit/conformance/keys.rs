@@ -26,11 +26,11 @@ use crate::testkit::fixtures::record;
 use crate::testkit::fixtures::uuid;
 
 cases! {
-    "commit.replay": replay, [Product];
+    "commit.replay": replay, [] + Puts;
     "commit.replay" / "failing_checks": replay_with_failing_checks, [Product, Level];
     "commit.replay" / "concurrent": replay_concurrently, [Level];
-    "commit.key_reused": reused, [Product];
-    "commit.key_scoped": scoped, [Product];
+    "commit.key_reused": reused, [] + Puts;
+    "commit.key_scoped": scoped, [] + Puts;
 }
 
 fn key(scope: &str, name: &str, fingerprint: u8, owner: Uuid) -> CaseResult<Idempotency> {
@@ -44,7 +44,8 @@ fn key(scope: &str, name: &str, fingerprint: u8, owner: Uuid) -> CaseResult<Idem
 }
 
 async fn replay(h: &Harness) -> CaseResult {
-    let (first, second) = (record(Aggregate::Product, 1)?, record(Aggregate::Product, 2)?);
+    let kind = h.any()?;
+    let (first, second) = (record(kind, 1)?, record(kind, 2)?);
     let mut original = set();
     original
         .put(Put::create(first.clone()))
@@ -115,7 +116,8 @@ async fn replay_concurrently(h: &Harness) -> CaseResult {
 }
 
 async fn reused(h: &Harness) -> CaseResult {
-    let first = record(Aggregate::Product, 1)?;
+    let kind = h.any()?;
+    let first = record(kind, 1)?;
     let mut original = set();
     original
         .put(Put::create(first.clone()))
@@ -123,7 +125,7 @@ async fn reused(h: &Harness) -> CaseResult {
     h.commit(original).await?;
     let mut other = set();
     other
-        .put(Put::create(record(Aggregate::Product, 2)?))
+        .put(Put::create(record(kind, 2)?))
         .idempotent(key("test", "k", 2, uuid(9, 1))?);
     refused(h.commit(other).await, ErrorKind::KeyReused)?;
     // Also before the other checks are judged.
@@ -133,12 +135,13 @@ async fn reused(h: &Harness) -> CaseResult {
         .idempotent(key("test", "k", 2, uuid(9, 1))?);
     refused(h.commit(conflicting).await, ErrorKind::KeyReused)?;
     h.ensure_stored(&first, 1).await?;
-    h.ensure_absent(&[record(Aggregate::Product, 2)?]).await
+    h.ensure_absent(&[record(kind, 2)?]).await
 }
 
 async fn scoped(h: &Harness) -> CaseResult {
+    let kind = h.any()?;
     for (seed, scope) in [(1, "place/ann"), (2, "place/bob"), (3, "pay/ann")] {
-        let new = record(Aggregate::Product, seed)?;
+        let new = record(kind, seed)?;
         let mut one = set();
         one.put(Put::create(new.clone()))
             .idempotent(key(scope, "k", 1, uuid(9, seed))?);

@@ -10,7 +10,6 @@ use super::check::refused;
 use super::check::same;
 use super::harness::set;
 use crate::error::ErrorKind;
-use crate::model::Aggregate;
 use crate::model::ClaimKey;
 use crate::model::PageRequest;
 use crate::model::Record;
@@ -21,13 +20,13 @@ use crate::testkit::fixtures;
 use crate::testkit::fixtures::record;
 
 cases! {
-    "commit.too_large": too_large, [Product];
+    "commit.too_large": too_large, [] + Puts;
     "commit.too_large" / "bytes": too_many_bytes, [Product];
-    "commit.deadline": deadline, [Product];
-    "commit.epoch": epoch, [Product];
-    "commit.audit" / "clock": audit_clock, [Product] + History;
-    "close.refuses": close, [Product];
-    "close.refuses" / "finishes": close_finishes, [Product];
+    "commit.deadline": deadline, [] + Puts;
+    "commit.epoch": epoch, [] + Puts;
+    "commit.audit" / "clock": audit_clock, [] + Puts + History;
+    "close.refuses": close, [] + Puts;
+    "close.refuses" / "finishes": close_finishes, [] + Puts;
 }
 
 fn creating(record: &Record) -> WriteSet {
@@ -37,8 +36,9 @@ fn creating(record: &Record) -> WriteSet {
 }
 
 async fn too_large(h: &Harness) -> CaseResult {
+    let kind = h.any()?;
     let limit = h.store().capability().limits.operations;
-    let new = record(Aggregate::Product, 1)?;
+    let new = record(kind, 1)?;
     let mut large = creating(&new);
     let own = large.operations();
     for number in own..=limit {
@@ -74,7 +74,8 @@ async fn too_many_bytes(h: &Harness) -> CaseResult {
 }
 
 async fn deadline(h: &Harness) -> CaseResult {
-    let new = record(Aggregate::Product, 1)?;
+    let kind = h.any()?;
+    let new = record(kind, 1)?;
     let answer = h
         .store()
         .commit(creating(&new), Deadline::within(Duration::ZERO))
@@ -86,7 +87,8 @@ async fn deadline(h: &Harness) -> CaseResult {
 }
 
 async fn epoch(h: &Harness) -> CaseResult {
-    let new = record(Aggregate::Product, 1)?;
+    let kind = h.any()?;
+    let new = record(kind, 1)?;
     for epoch in [1, -1] {
         let foreign = WriteSet {
             epoch,
@@ -101,9 +103,10 @@ async fn epoch(h: &Harness) -> CaseResult {
 
 /// The change record bears the time of the commit, by the store's clock.
 async fn audit_clock(h: &Harness) -> CaseResult {
-    let first = h.create(record(Aggregate::Product, 1)?).await?;
+    let kind = h.any()?;
+    let first = h.create(record(kind, 1)?).await?;
     h.shift(Duration::from_secs(86_400));
-    let second = h.create(record(Aggregate::Product, 2)?).await?;
+    let second = h.create(record(kind, 2)?).await?;
     ensure!(
         second.at - first.at >= Duration::from_secs(86_400),
         "the clock went from {} to {}",
@@ -112,9 +115,9 @@ async fn audit_clock(h: &Harness) -> CaseResult {
     );
     let history = h.store().readers().history()?;
     for (seed, committed) in [(1, first), (2, second)] {
-        let key = record(Aggregate::Product, seed)?.key();
+        let key = record(kind, seed)?.key();
         let page = history
-            .list(Aggregate::Product, &key, &PageRequest::default(), h.deadline())
+            .list(kind, &key, &PageRequest::default(), h.deadline())
             .await?;
         let times: Vec<_> = page.items.iter().map(|change| change.at).collect();
         same!(times, vec![committed.at], "the time of the change");
@@ -123,16 +126,14 @@ async fn audit_clock(h: &Harness) -> CaseResult {
 }
 
 async fn close(h: &Harness) -> CaseResult {
-    h.create(record(Aggregate::Product, 1)?).await?;
+    let kind = h.any()?;
+    h.create(record(kind, 1)?).await?;
     h.store().ping(h.deadline()).await?;
     h.store().close().await;
-    refused(
-        h.create(record(Aggregate::Product, 2)?).await,
-        ErrorKind::Unavailable,
-    )?;
+    refused(h.create(record(kind, 2)?).await, ErrorKind::Unavailable)?;
     h.store().close().await;
     refused(
-        h.commit(creating(&record(Aggregate::Product, 2)?)).await,
+        h.commit(creating(&record(kind, 2)?)).await,
         ErrorKind::Unavailable,
     )?;
     refused(h.store().ping(h.deadline()).await, ErrorKind::Unavailable)?;
@@ -141,20 +142,15 @@ async fn close(h: &Harness) -> CaseResult {
 
 /// Commits that compete with the end are refused or done; none hangs.
 async fn close_finishes(h: &Harness) -> CaseResult {
+    let kind = h.any()?;
     let deadline = h.deadline();
     let mut commits = Vec::new();
     for seed in 1..=8 {
-        let (store, set) = (
-            std::sync::Arc::clone(h.store()),
-            creating(&record(Aggregate::Product, seed)?),
-        );
+        let (store, set) = (std::sync::Arc::clone(h.store()), creating(&record(kind, seed)?));
         commits.push(async move { store.commit(set, deadline).await });
     }
     let (answers, ()) = tokio::join!(super::harness::at_once(commits), h.store().close());
     super::harness::accepted(&answers?, ErrorKind::Unavailable)?;
-    refused(
-        h.create(record(Aggregate::Product, 9)?).await,
-        ErrorKind::Unavailable,
-    )?;
+    refused(h.create(record(kind, 9)?).await, ErrorKind::Unavailable)?;
     Ok(())
 }

@@ -250,7 +250,13 @@ async fn by_price(h: &Harness) -> CaseResult {
     for (seed, cents) in [(4, 500), (1, 1_000), (6, 900), (2, 1_000), (5, 500), (3, 1_000)] {
         create(h, seed, cents, |_| ()).await?;
     }
-    create(h, 7, 1, |product| product.variants.clear()).await?;
+    create(h, 7, 1, |product| {
+        product
+            .variants
+            .iter_mut()
+            .for_each(|variant| variant.prices.clear())
+    })
+    .await?;
     let upwards = seeds(h, &ProductQuery::new().order(ProductOrder::PriceAscending)).await?;
     ensure_groups(&upwards, &[&[4, 5], &[6], &[1, 2, 3]])?;
     let downwards = seeds(h, &ProductQuery::new().order(ProductOrder::PriceDescending)).await?;

@@ -2,7 +2,7 @@
 //!
 //! A bullet such as `commit.atomic` has a case of that name; more cases of one bullet carry a suffix, as in
 //! `commit.atomic/stock`. [`manifest`] lists them all. A case that needs an aggregate or a query that the
-//! [`Capability`] of the store leaves out is excluded and says why; a store for carts runs what concerns carts.
+//! [`Capability`](crate::spi::store::Capability) of the store leaves out is excluded and says why; a store for carts runs what concerns carts.
 //!
 //! ```no_run
 //! # #[cfg(feature = "sqlite")]
@@ -41,6 +41,7 @@ mod case;
 mod check;
 mod claims;
 mod deltas;
+mod extremes;
 mod harness;
 mod holds;
 mod inventory;
@@ -50,6 +51,7 @@ mod lists;
 mod orders;
 mod payments;
 mod products;
+mod races;
 mod reads;
 mod report;
 mod roots;
@@ -71,9 +73,11 @@ pub use run::run;
 /// Every case of the suite with the bullet that it proves, in the order in which they run.
 #[must_use]
 pub fn manifest() -> Vec<&'static Case> {
-    let groups: [&'static [Case]; 14] = [
+    let groups: [&'static [Case]; 17] = [
         roots::CASES,
         reads::CASES,
+        extremes::CASES,
+        races::CASES,
         atomic::CASES,
         claims::CASES,
         keys::CASES,
@@ -86,6 +90,7 @@ pub fn manifest() -> Vec<&'static Case> {
         lists::CASES,
         orders::CASES,
         payments::CASES,
+        lifecycle::CASES,
     ];
-    groups.into_iter().chain([lifecycle::CASES]).flatten().collect()
+    groups.into_iter().flatten().collect()
 }

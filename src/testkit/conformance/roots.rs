@@ -105,7 +105,13 @@ async fn delete_stored(h: &Harness, kind: Aggregate) -> CaseResult {
             "the deleted aggregate still claims {owners:?} of {keys:?}"
         );
     }
-    Ok(())
+    let mut again = set();
+    again.delete(delete(&old, 1));
+    refused(h.commit(again).await, ErrorKind::NotFound)?;
+    // Created anew it has its own parts, and none of those that went.
+    let new = changed(&old)?;
+    h.create(new.clone()).await?;
+    h.ensure_stored(&new, 1).await
 }
 
 async fn delete_stale(h: &Harness, kind: Aggregate) -> CaseResult {

@@ -39,8 +39,10 @@ cases! {
     "commit.stock_exact" / "two_levels": exact_in_opposite_order, [Level];
     "commit.stock_creates": creates, [Level];
     "commit.stock_physical": physical, [Level];
+    "commit.stock_physical" / "overflow": overflow, [Level];
     "commit.stock_backorder": backorder, [Level];
     "commit.ledger": ledger, [Level];
+    "commit.ledger" / "put": put_leaves_counters, [Level];
     "commit.ledger" / "concurrent": ledger_concurrently, [Level];
 }
 
@@ -247,6 +249,39 @@ async fn physical(h: &Harness) -> CaseResult {
         present(h.level(&sku, &main).await?, "the level")?.available(),
         -1,
         "the units available"
+    );
+    Ok(())
+}
+
+async fn overflow(h: &Harness) -> CaseResult {
+    let [sku, _] = fixtures::skus(1)?;
+    let main = h.receive(&sku, 5).await?;
+    let all = StockStep::adjust(&sku, &main, i64::MAX, None);
+    refused(h.step(all).await, ErrorKind::InvalidInput)?;
+    same!(h.counters(&sku, &main).await?, (5, 0, 0), "the level");
+    h.step(allocate(&sku, &main, 5)?).await?;
+    Ok(())
+}
+
+/// A put of a level sets what it may owe, never what it counts.
+async fn put_leaves_counters(h: &Harness) -> CaseResult {
+    let [sku, _] = fixtures::skus(1)?;
+    let main = h.receive(&sku, 5).await?;
+    h.step(allocate(&sku, &main, 2)?).await?;
+    let level = present(h.level(&sku, &main).await?, "the level")?;
+    let forged = Level {
+        on_hand: 99,
+        allocated: 0,
+        held: 7,
+        backorder_limit: 1,
+        ..level.clone()
+    };
+    h.put(Put::update(&level, forged)).await?;
+    same!(h.counters(&sku, &main).await?, (5, 2, 0), "the level");
+    let inventory = h.store().readers().inventory()?;
+    ensure!(
+        inventory.verify(h.deadline()).await?.is_consistent(),
+        "the ledger and the level differ"
     );
     Ok(())
 }

@@ -74,7 +74,7 @@ faults! {
     /// A key released by a set cannot be claimed by the same set.
     RefusesSwaps: ["commit.claims_swap"];
     /// Idempotency keys are not looked at.
-    IgnoresKeys: ["commit.replay", "commit.key_reused"];
+    IgnoresKeys: ["commit.replay", "commit.key_reused", "commit.audit"];
     /// The other checks of a set come before its idempotency key.
     ChecksBeforeKeys: ["commit.replay", "commit.key_reused"];
     /// The fingerprint of a request is not looked at.
@@ -107,7 +107,7 @@ faults! {
     /// The release of a hold that is gone is refused.
     RefusesSecondUnhold: ["commit.unhold"];
     /// The units of a hold that is over are freed a second time when it is released.
-    FreesTwice: ["commit.unhold"];
+    FreesTwice: ["commit.unhold", "commit.hold_consumed"];
     /// Every other added line is acknowledged and forgotten.
     LosesAdds: ["commit.cart_add", "commit.cart_limit"];
     /// Each added line is a line of its own.

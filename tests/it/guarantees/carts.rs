@@ -30,11 +30,10 @@ async fn ten_adds_to_one_cart_at_once_all_count(ground: Ground) {
         let shop = callers[number % 2].clone();
         async move { shop.carts().add(id, "MUG", 1).await.unwrap() }
     });
-    let mut versions: Vec<_> = versions.await.into_iter().map(stockroom::Version::get).collect();
-    versions.sort_unstable();
-    assert_eq!(versions, (2..=11).collect::<Vec<_>>());
+    let last = versions.await.into_iter().max();
     let cart = shops[1].carts().require(id).await.unwrap();
-    assert_eq!((cart.lines.len(), cart.lines[0].quantity.get(), cart.version.get()), (1, 10, 11));
+    assert_eq!((cart.lines.len(), cart.lines[0].quantity.get()), (1, 10));
+    assert_eq!(Some(cart.version), last);
 }
 
 fn engraved(text: &str) -> Options {

@@ -83,7 +83,7 @@ async fn who_cannot_wait_is_told_that_it_is_in_flight(ground: Ground) {
     let (first, provider) = (shop.clone(), bank.clone());
     let paying = tokio::spawn(async move { pay(&first, cart, &provider).await });
     bank.called(1).await;
-    let hasty = shop.within(Duration::from_millis(700));
+    let hasty = shop.within(Duration::from_secs(2));
     let (caller, provider) = (hasty.clone(), bank.clone());
     let errors = crowd(31, move |_| {
         let (shop, bank) = (caller.clone(), provider.clone());

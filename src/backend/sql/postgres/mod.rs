@@ -20,12 +20,12 @@ use async_trait::async_trait;
 
 use self::engine::PostgresEngine;
 use self::reads::PostgresReads;
-use super::Migrate;
 use super::committer::Committer;
 use crate::error::Result;
 use crate::resilience::Deadline;
 use crate::spi::store::Capability;
 use crate::spi::store::Committed;
+use crate::spi::store::Migrate;
 use crate::spi::store::Readers;
 use crate::spi::store::Store;
 use crate::spi::store::WriteSet;

@@ -77,7 +77,7 @@ impl PostgresReads {
         self.pool.close().await;
     }
 
-    async fn attempt(&self, text: &Text, args: Vec<Arg>) -> Result<Vec<PgRow>, sqlx::Error> {
+    async fn attempt(&self, text: &Text, args: &[Arg]) -> Result<Vec<PgRow>, sqlx::Error> {
         let mut borrowed = Borrowed {
             connection: Some(self.pool.acquire().await?),
         };
@@ -88,7 +88,7 @@ impl PostgresReads {
             Text::Constant(statement) => sqlx::query(statement.postgres),
             Text::Composed(sql) => sqlx::query(AssertSqlSafe(sql.clone())),
         };
-        let rows = args.into_iter().fold(query, bind).fetch_all(connection).await;
+        let rows = args.iter().fold(query, bind).fetch_all(connection).await;
         let kept = match &rows {
             Ok(_) => true,
             Err(error) => error.as_database_error().is_some() && !error::is_connection(error),
@@ -100,7 +100,7 @@ impl PostgresReads {
     }
 }
 
-fn bind(query: Query<'_, Postgres, PgArguments>, arg: Arg) -> Query<'_, Postgres, PgArguments> {
+fn bind<'q>(query: Query<'q, Postgres, PgArguments>, arg: &'q Arg) -> Query<'q, Postgres, PgArguments> {
     match arg {
         Arg::Ids(ids) => query.bind(ids),
         Arg::Texts(texts) => query.bind(texts),
@@ -117,7 +117,7 @@ impl Reads for PostgresReads {
     async fn fetch(&self, text: Text, args: Vec<Arg>, deadline: Deadline) -> Result<Vec<PgRow>> {
         let mut attempt = 1;
         loop {
-            match deadline.bound(self.attempt(&text, args.clone())).await {
+            match deadline.bound(self.attempt(&text, &args)).await {
                 None => {
                     return Err(Error::new(
                         ErrorKind::Timeout,

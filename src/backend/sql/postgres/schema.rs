@@ -9,12 +9,12 @@ use super::PostgresOptions;
 use super::commit::FUNCTION;
 use super::connect;
 use super::error;
-use crate::backend::sql::migrate::Migrate;
 use crate::backend::sql::migrate::Migration;
 use crate::backend::sql::migrate::pending;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
+use crate::spi::store::Migrate;
 
 static MIGRATIONS: [Migration; 1] = [Migration {
     version: 1,

@@ -8,26 +8,32 @@ use super::PostgresOptions;
 use super::PostgresStore;
 use super::connect;
 use super::schema;
-use crate::backend::sql::Migrate;
 use crate::backend::sql::dialect::Statement;
 use crate::backend::sql::filter::Filter;
 use crate::backend::sql::tables;
 use crate::model::PageRequest;
+use crate::spi::store::Migrate;
 use crate::spi::store::Store as _;
 use crate::testkit::engines;
 
 /// The constants, with parameters to explain them by; the tables are empty, so that only the shape of the plan counts.
-const KEYED: [(Statement, &str); 12] = [
-    (tables::product::GET, "ARRAY[]::uuid[]"),
+const KEYED: [(Statement, &str); 18] = [
+    (tables::product::GET.one, "NULL::uuid"),
+    (tables::product::GET.many, "ARRAY[]::uuid[]"),
     (tables::product::BY_SLUG, "'mug'"),
-    (tables::product::BY_SKUS, "ARRAY['MUG']"),
-    (tables::cart::GET, "0::bigint, ARRAY[]::uuid[]"),
+    (tables::product::BY_SKUS.one, "'MUG'"),
+    (tables::product::BY_SKUS.many, "ARRAY['MUG']"),
+    (tables::cart::GET.one, "0::bigint, NULL::uuid"),
+    (tables::cart::GET.many, "0::bigint, ARRAY[]::uuid[]"),
     (tables::cart::ACTIVE, "0::bigint, 'user'"),
-    (tables::order::GET, "ARRAY[]::uuid[]"),
-    (tables::payment::GET, "0::bigint, ARRAY[]::uuid[]"),
+    (tables::order::GET.one, "NULL::uuid"),
+    (tables::order::GET.many, "ARRAY[]::uuid[]"),
+    (tables::payment::GET.one, "0::bigint, NULL::uuid"),
+    (tables::payment::GET.many, "0::bigint, ARRAY[]::uuid[]"),
     (tables::payment::FOR_ORDER, "0::bigint, NULL::uuid"),
     (tables::payment::BY_REFERENCE, "0::bigint, 'reference'"),
-    (tables::level::LEVELS, "0::bigint, ARRAY['MUG']"),
+    (tables::level::LEVELS.one, "0::bigint, 'MUG'"),
+    (tables::level::LEVELS.many, "0::bigint, ARRAY['MUG']"),
     (tables::level::HOLD, "0::bigint, NULL::uuid"),
     (tables::keys::CLAIMS, "ARRAY['key'], ARRAY['1']"),
 ];

@@ -16,6 +16,7 @@ use crate::backend::sql::tables::ROOTS;
 
 pub(super) use look::LINE_LIMIT;
 pub(super) use look::LINES_LIMIT;
+#[cfg(feature = "postgres")]
 pub(super) use look::TAKEN;
 
 /// How a dialect spells what differs between the commit programs.
@@ -44,6 +45,10 @@ pub(super) struct LookUp<'a> {
     pub(super) select: &'a str,
     /// A further condition on `r`.
     pub(super) only: &'a str,
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "SQLite's transaction holds the one lock")
+    )]
     pub(super) lock: Lock,
     /// Name of the join's result.
     pub(super) alias: &'a str,

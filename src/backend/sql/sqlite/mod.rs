@@ -23,7 +23,6 @@ use sqlx::sqlite::SqliteSynchronous;
 
 use self::commit::SqliteEngine;
 use self::reads::SqliteReads;
-use super::Migrate;
 use super::committer::Committer;
 use crate::error::Error;
 use crate::error::ErrorKind;
@@ -31,6 +30,7 @@ use crate::error::Result;
 use crate::resilience::Deadline;
 use crate::spi::store::Capability;
 use crate::spi::store::Committed;
+use crate::spi::store::Migrate;
 use crate::spi::store::Readers;
 use crate::spi::store::Store;
 use crate::spi::store::WriteSet;

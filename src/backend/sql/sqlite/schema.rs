@@ -4,10 +4,10 @@ use sqlx::Row as _;
 use sqlx::sqlite::SqlitePool;
 
 use super::error;
-use crate::backend::sql::migrate::Migrate;
 use crate::backend::sql::migrate::Migration;
 use crate::backend::sql::migrate::pending;
 use crate::error::Result;
+use crate::spi::store::Migrate;
 
 static MIGRATIONS: [Migration; 1] = [Migration {
     version: 1,

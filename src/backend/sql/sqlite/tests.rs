@@ -10,17 +10,23 @@ use super::commit::STEPS;
 use crate::backend::sql::dialect::Statement;
 use crate::backend::sql::tables;
 
-const KEYED: [Statement; 12] = [
-    tables::product::GET,
+const KEYED: [Statement; 18] = [
+    tables::product::GET.one,
+    tables::product::GET.many,
     tables::product::BY_SLUG,
-    tables::product::BY_SKUS,
-    tables::cart::GET,
+    tables::product::BY_SKUS.one,
+    tables::product::BY_SKUS.many,
+    tables::cart::GET.one,
+    tables::cart::GET.many,
     tables::cart::ACTIVE,
-    tables::order::GET,
-    tables::payment::GET,
+    tables::order::GET.one,
+    tables::order::GET.many,
+    tables::payment::GET.one,
+    tables::payment::GET.many,
     tables::payment::FOR_ORDER,
     tables::payment::BY_REFERENCE,
-    tables::level::LEVELS,
+    tables::level::LEVELS.one,
+    tables::level::LEVELS.many,
     tables::level::HOLD,
     tables::keys::CLAIMS,
 ];

@@ -13,6 +13,7 @@ use super::Part;
 use super::Root;
 use super::Verb;
 use crate::backend::sql::dialect::Arg;
+use crate::backend::sql::dialect::Keyed;
 use crate::backend::sql::dialect::Reads;
 use crate::backend::sql::dialect::Statement;
 use crate::backend::sql::dialect::Text;
@@ -122,8 +123,10 @@ macro_rules! select {
     };
 }
 
-pub(in crate::backend::sql) const GET: Statement =
-    select!("cart.get": " FROM stockroom_carts c WHERE c.expires_at > " now " AND c.id" ids2);
+pub(in crate::backend::sql) const GET: Keyed = Keyed {
+    one: select!("cart.get": " FROM stockroom_carts c WHERE c.expires_at > " now " AND c.id = $2"),
+    many: select!("cart.get_many": " FROM stockroom_carts c WHERE c.expires_at > " now " AND c.id" ids2),
+};
 
 pub(in crate::backend::sql) const ACTIVE: Statement = select!("cart.find_active":
     " FROM stockroom_claims k JOIN stockroom_carts c ON c.id = k.owner \
@@ -166,11 +169,9 @@ pub(in crate::backend::sql) struct SqlCarts<R>(pub(in crate::backend::sql) Arc<R
 #[async_trait]
 impl<R: Reads> CartReader for SqlCarts<R> {
     async fn get_many(&self, ids: &[CartId], deadline: Deadline) -> Result<Vec<Option<Arc<Cart>>>> {
-        let args = vec![
-            Arg::Int(self.0.shift()),
-            Arg::Ids(ids.iter().map(|id| id.uuid()).collect()),
-        ];
-        let rows = self.0.fetch(Text::Constant(GET), args, deadline).await?;
+        let (text, arg) = GET.ids(ids.iter().map(|id| id.uuid()));
+        let args = vec![Arg::Int(self.0.shift()), arg];
+        let rows = self.0.fetch(text, args, deadline).await?;
         let found = rows.iter().map(read::<R>).collect::<Result<Vec<_>>>()?;
         Ok(in_order(
             ids.iter().copied(),

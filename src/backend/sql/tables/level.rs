@@ -11,6 +11,7 @@ use super::Root;
 use super::Verb;
 use super::no_parts;
 use crate::backend::sql::dialect::Arg;
+use crate::backend::sql::dialect::Keyed;
 use crate::backend::sql::dialect::Reads;
 use crate::backend::sql::dialect::Statement;
 use crate::backend::sql::dialect::Text;
@@ -69,12 +70,22 @@ fn write_columns(record: &Record, row: &mut RowWriter<'_>, _: Verb) {
     row.time(level.updated_at);
 }
 
-pub(in crate::backend::sql) const LEVELS: Statement = statement!("inventory.levels":
-    "SELECT l.sku, l.location, l.version, l.on_hand, l.allocated, \
-     l.held - (SELECT CAST(coalesce(sum(h.quantity), 0) AS bigint) FROM stockroom_holds h \
-     WHERE h.sku = l.sku AND h.location = l.location AND h.expires_at <= " now "), \
-     l.backorder_limit, l.updated_at \
-     FROM stockroom_levels l WHERE l.sku" texts2 " ORDER BY l.sku, l.location");
+macro_rules! select {
+    ($name:literal: $($test:tt)*) => {
+        statement!($name:
+            "SELECT l.sku, l.location, l.version, l.on_hand, l.allocated, \
+             l.held - (SELECT CAST(coalesce(sum(h.quantity), 0) AS bigint) FROM stockroom_holds h \
+             WHERE h.sku = l.sku AND h.location = l.location AND h.expires_at <= " now "), \
+             l.backorder_limit, l.updated_at \
+             FROM stockroom_levels l WHERE l.sku" $($test)* " ORDER BY l.sku, l.location"
+        )
+    };
+}
+
+pub(in crate::backend::sql) const LEVELS: Keyed = Keyed {
+    one: select!("inventory.levels": " = $2"),
+    many: select!("inventory.levels_many": texts2),
+};
 
 pub(in crate::backend::sql) const HOLD: Statement = statement!("inventory.hold":
     "SELECT h.sku, h.location, h.quantity, h.expires_at, CASE WHEN h.expires_at > " now " THEN 1 ELSE 0 END \
@@ -126,11 +137,10 @@ impl<R: Reads> SqlInventory<R> {
 #[async_trait]
 impl<R: Reads> InventoryReader for SqlInventory<R> {
     async fn levels(&self, skus: &[Sku], deadline: Deadline) -> Result<Vec<Level>> {
-        let args = vec![
-            Arg::Int(self.0.shift()),
-            Arg::Texts(skus.iter().map(ToString::to_string).collect()),
-        ];
-        self.rows(LEVELS, args, deadline)
+        let (text, arg) = LEVELS.texts(skus.iter().map(ToString::to_string));
+        let args = vec![Arg::Int(self.0.shift()), arg];
+        self.0
+            .fetch(text, args, deadline)
             .await?
             .iter()
             .map(read_level::<R>)

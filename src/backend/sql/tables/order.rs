@@ -12,6 +12,7 @@ use super::Part;
 use super::Root;
 use super::Verb;
 use crate::backend::sql::dialect::Arg;
+use crate::backend::sql::dialect::Keyed;
 use crate::backend::sql::dialect::Reads;
 use crate::backend::sql::dialect::Statement;
 use crate::backend::sql::dialect::Text;
@@ -172,8 +173,10 @@ macro_rules! select {
     };
 }
 
-pub(in crate::backend::sql) const GET: Statement =
-    select!("order.get": " FROM stockroom_orders o WHERE o.id" ids1);
+pub(in crate::backend::sql) const GET: Keyed = Keyed {
+    one: select!("order.get": " FROM stockroom_orders o WHERE o.id = $1"),
+    many: select!("order.get_many": " FROM stockroom_orders o WHERE o.id" ids1),
+};
 
 /// The head of a list; what follows is composed from constants.
 const LIST: Statement = select!("order.list": " FROM stockroom_orders o WHERE true");
@@ -271,8 +274,8 @@ pub(in crate::backend::sql) struct SqlOrders<R>(pub(in crate::backend::sql) Arc<
 #[async_trait]
 impl<R: Reads> OrderReader for SqlOrders<R> {
     async fn get_many(&self, ids: &[OrderId], deadline: Deadline) -> Result<Vec<Option<Arc<Order>>>> {
-        let args = vec![Arg::Ids(ids.iter().map(|id| id.uuid()).collect())];
-        let rows = self.0.fetch(Text::Constant(GET), args, deadline).await?;
+        let (text, arg) = GET.ids(ids.iter().map(|id| id.uuid()));
+        let rows = self.0.fetch(text, vec![arg], deadline).await?;
         let found = rows.iter().map(read::<R>).collect::<Result<Vec<_>>>()?;
         Ok(in_order(
             ids.iter().copied(),

@@ -11,6 +11,7 @@ use super::Root;
 use super::Verb;
 use super::no_parts;
 use crate::backend::sql::dialect::Arg;
+use crate::backend::sql::dialect::Keyed;
 use crate::backend::sql::dialect::Reads;
 use crate::backend::sql::dialect::Statement;
 use crate::backend::sql::dialect::Text;
@@ -104,8 +105,10 @@ macro_rules! select {
     };
 }
 
-pub(in crate::backend::sql) const GET: Statement =
-    select!("payment.get": " FROM stockroom_payments p WHERE p.id" ids2);
+pub(in crate::backend::sql) const GET: Keyed = Keyed {
+    one: select!("payment.get": " FROM stockroom_payments p WHERE p.id = $2"),
+    many: select!("payment.get_many": " FROM stockroom_payments p WHERE p.id" ids2),
+};
 
 pub(in crate::backend::sql) const FOR_ORDER: Statement =
     select!("payment.for_order": " FROM stockroom_payments p WHERE p.order_id = $2 ORDER BY p.id");
@@ -147,10 +150,10 @@ fn read<R: Reads>(row: &R::Row) -> Result<Arc<Payment>> {
 pub(in crate::backend::sql) struct SqlPayments<R>(pub(in crate::backend::sql) Arc<R>);
 
 impl<R: Reads> SqlPayments<R> {
-    async fn all(&self, statement: Statement, arg: Arg, deadline: Deadline) -> Result<Vec<Arc<Payment>>> {
+    async fn all(&self, text: Text, arg: Arg, deadline: Deadline) -> Result<Vec<Arc<Payment>>> {
         let args = vec![Arg::Int(self.0.shift()), arg];
         self.0
-            .fetch(Text::Constant(statement), args, deadline)
+            .fetch(text, args, deadline)
             .await?
             .iter()
             .map(read::<R>)
@@ -161,9 +164,8 @@ impl<R: Reads> SqlPayments<R> {
 #[async_trait]
 impl<R: Reads> PaymentReader for SqlPayments<R> {
     async fn get_many(&self, ids: &[PaymentId], deadline: Deadline) -> Result<Vec<Option<Arc<Payment>>>> {
-        let found = self
-            .all(GET, Arg::Ids(ids.iter().map(|id| id.uuid()).collect()), deadline)
-            .await?;
+        let (text, arg) = GET.ids(ids.iter().map(|id| id.uuid()));
+        let found = self.all(text, arg, deadline).await?;
         Ok(in_order(
             ids.iter().copied(),
             found.into_iter().map(|payment| (payment.id, payment)).collect(),
@@ -171,7 +173,8 @@ impl<R: Reads> PaymentReader for SqlPayments<R> {
     }
 
     async fn for_order(&self, order: OrderId, deadline: Deadline) -> Result<Vec<Arc<Payment>>> {
-        self.all(FOR_ORDER, Arg::Id(order.uuid()), deadline).await
+        self.all(Text::Constant(FOR_ORDER), Arg::Id(order.uuid()), deadline)
+            .await
     }
 
     async fn find_by_reference(
@@ -181,6 +184,10 @@ impl<R: Reads> PaymentReader for SqlPayments<R> {
         deadline: Deadline,
     ) -> Result<Option<Arc<Payment>>> {
         let key = Arg::Text(format!("{provider}:{reference}"));
-        Ok(self.all(BY_REFERENCE, key, deadline).await?.into_iter().next())
+        Ok(self
+            .all(Text::Constant(BY_REFERENCE), key, deadline)
+            .await?
+            .into_iter()
+            .next())
     }
 }

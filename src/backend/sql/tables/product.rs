@@ -11,6 +11,7 @@ use super::Part;
 use super::Root;
 use super::Verb;
 use crate::backend::sql::dialect::Arg;
+use crate::backend::sql::dialect::Keyed;
 use crate::backend::sql::dialect::Reads;
 use crate::backend::sql::dialect::Statement;
 use crate::backend::sql::dialect::Text;
@@ -124,16 +125,23 @@ macro_rules! select {
     };
 }
 
-pub(in crate::backend::sql) const GET: Statement =
-    select!("product.get": " FROM stockroom_products p WHERE p.id" ids1);
+pub(in crate::backend::sql) const GET: Keyed = Keyed {
+    one: select!("product.get": " FROM stockroom_products p WHERE p.id = $1"),
+    many: select!("product.get_many": " FROM stockroom_products p WHERE p.id" ids1),
+};
 
 pub(in crate::backend::sql) const BY_SLUG: Statement = select!("product.find_by_slug":
     " FROM stockroom_claims c JOIN stockroom_products p ON p.id = c.owner \
       WHERE c.space = 'product.slug' AND c.claim_key = $1");
 
-pub(in crate::backend::sql) const BY_SKUS: Statement = select!("product.find_by_skus":
-    " FROM stockroom_products p WHERE p.id IN \
-      (SELECT c.owner FROM stockroom_claims c WHERE c.space = 'product.sku' AND c.claim_key" texts1 ")");
+pub(in crate::backend::sql) const BY_SKUS: Keyed = Keyed {
+    one: select!("product.find_by_sku":
+        " FROM stockroom_claims c JOIN stockroom_products p ON p.id = c.owner \
+          WHERE c.space = 'product.sku' AND c.claim_key = $1"),
+    many: select!("product.find_by_skus":
+        " FROM stockroom_products p WHERE p.id IN \
+          (SELECT c.owner FROM stockroom_claims c WHERE c.space = 'product.sku' AND c.claim_key" texts1 ")"),
+};
 
 /// The head of a list; what follows is composed from the constants below.
 pub(in crate::backend::sql) const LIST: Statement =
@@ -188,8 +196,8 @@ impl<R: Reads> SqlProducts<R> {
 #[async_trait]
 impl<R: Reads> ProductReader for SqlProducts<R> {
     async fn get_many(&self, ids: &[ProductId], deadline: Deadline) -> Result<Vec<Option<Arc<Product>>>> {
-        let args = vec![Arg::Ids(ids.iter().map(|id| id.uuid()).collect())];
-        let found = self.all(Text::Constant(GET), args, deadline).await?;
+        let (text, arg) = GET.ids(ids.iter().map(|id| id.uuid()));
+        let found = self.all(text, vec![arg], deadline).await?;
         Ok(in_order(
             ids.iter().copied(),
             found.into_iter().map(|product| (product.id, product)).collect(),
@@ -206,8 +214,8 @@ impl<R: Reads> ProductReader for SqlProducts<R> {
     }
 
     async fn find_by_skus(&self, skus: &[Sku], deadline: Deadline) -> Result<Vec<Option<Arc<Product>>>> {
-        let args = vec![Arg::Texts(skus.iter().map(ToString::to_string).collect())];
-        let found = self.all(Text::Constant(BY_SKUS), args, deadline).await?;
+        let (text, arg) = BY_SKUS.texts(skus.iter().map(ToString::to_string));
+        let found = self.all(text, vec![arg], deadline).await?;
         let by_sku = found
             .iter()
             .flat_map(|product| {

@@ -1,0 +1,185 @@
+//! Products and carts.
+
+use stockroom::Error;
+use stockroom::ErrorKind;
+use stockroom::LineKey;
+use stockroom::NewProduct;
+use stockroom::Options;
+use stockroom::Owner;
+use stockroom::PageRequest;
+use stockroom::ProductPatch;
+use stockroom::ProductQuery;
+use stockroom::Slug;
+use stockroom::UserId;
+
+use super::cut;
+use super::drop_everywhere;
+use super::settled;
+use crate::support::Ground;
+use crate::support::on;
+use crate::support::sku;
+use crate::support::usd;
+
+on!([memory file postgres]
+    a_dropped_create_of_a_product_is_whole_or_absent
+    a_dropped_update_of_a_product_is_whole_or_absent
+    a_dropped_create_of_a_cart_is_whole_or_absent
+    a_dropped_add_counts_once_or_not
+    a_dropped_set_quantity_sets_or_does_not
+    a_dropped_unit_of_work_is_whole_or_absent
+    a_dropped_read_gives_its_connection_back
+);
+
+async fn a_dropped_create_of_a_product_is_whole_or_absent(ground: Ground) {
+    let shop = ground.open_with(2).await;
+    drop_everywhere(&ground, &shop, async |number, polls| {
+        let slug = Slug::new(format!("mug-{number}")).unwrap();
+        let skus = ["A", "B"].map(|end| sku(&format!("MUG-{number}-{end}")));
+        let new = NewProduct::new("Mug")
+            .slug(slug.clone())
+            .variant(skus[0].clone(), usd(9_00))
+            .variant(skus[1].clone(), usd(10_00));
+        let ended = cut(shop.products().create(new), polls).await;
+        settled(&shop).await;
+        let found = shop.products().find_by_slug(&slug).await.unwrap();
+        let by_sku = shop.products().find_by_skus(&skus).await.unwrap();
+        assert_eq!(by_sku, [found.clone(), found.clone()]);
+        if let Some(created) = &ended {
+            assert_eq!(created.as_ref().unwrap(), &found.unwrap());
+        }
+        ended.is_some()
+    })
+    .await;
+}
+
+async fn a_dropped_update_of_a_product_is_whole_or_absent(ground: Ground) {
+    let shop = ground.open_with(2).await;
+    let id = shop.stock("MUG", 0).await.id;
+    drop_everywhere(&ground, &shop, async |number, polls| {
+        let old = shop.products().require(id).await.unwrap();
+        let mut variants = old.variants.clone();
+        variants[0].sku = sku(&format!("MUG-{number}"));
+        let title = format!("Mug {number}");
+        let patch = ProductPatch::new().title(title.clone()).variants(variants);
+        let ended = cut(shop.products().update(&old, patch), polls).await.map(Result::unwrap);
+        settled(&shop).await;
+        let new = shop.products().require(id).await.unwrap();
+        let found = shop.products().find_by_sku(format!("MUG-{number}").as_str()).await.unwrap();
+        match new.version == old.version {
+            true => assert_eq!((&new, found, ended.is_none()), (&old, None, true)),
+            false => {
+                assert_eq!((new.version, new.title.as_str()), (old.version.next(), title.as_str()));
+                assert_eq!(found, Some(new));
+            }
+        }
+        ended.is_some()
+    })
+    .await;
+}
+
+async fn a_dropped_create_of_a_cart_is_whole_or_absent(ground: Ground) {
+    let shop = ground.open_with(2).await;
+    drop_everywhere(&ground, &shop, async |_, polls| {
+        let user = UserId::new();
+        let ended = cut(shop.carts().create(Owner::User(user)), polls).await;
+        settled(&shop).await;
+        let found = shop.carts().active(user).await.unwrap().map(|cart| cart.id);
+        if let Some(created) = &ended {
+            assert_eq!(Some(created.as_ref().unwrap().id), found);
+        }
+        // The user's key belongs to the cart, if there is one, and to nobody else.
+        match (shop.carts().create(Owner::User(user)).await, found) {
+            (Ok(_), None) => {}
+            (Err(error), Some(cart)) => {
+                assert_eq!((error.kind(), error.existing_id()), (ErrorKind::AlreadyExists, Some(cart.uuid())));
+            }
+            (created, found) => panic!("{created:?} while {found:?}"),
+        }
+        ended.is_some()
+    })
+    .await;
+}
+
+async fn a_dropped_add_counts_once_or_not(ground: Ground) {
+    let shop = ground.open_with(2).await;
+    let cart = shop.carts().create(Owner::Guest).await.unwrap().id;
+    shop.carts().add(cart, "MUG", 1).await.unwrap();
+    drop_everywhere(&ground, &shop, async |_, polls| {
+        let before = shop.carts().require(cart).await.unwrap();
+        let ended = cut(shop.carts().add(cart, "MUG", 2), polls).await.map(Result::unwrap);
+        settled(&shop).await;
+        let after = shop.carts().require(cart).await.unwrap();
+        let added = after.lines[0].quantity.get() - before.lines[0].quantity.get();
+        match ended {
+            Some(version) => assert_eq!((added, version), (2, after.version)),
+            None => assert!(added == 0 || added == 2),
+        }
+        assert_eq!(after.version == before.version, added == 0);
+        ended.is_some()
+    })
+    .await;
+}
+
+async fn a_dropped_set_quantity_sets_or_does_not(ground: Ground) {
+    let shop = ground.open_with(2).await;
+    let cart = shop.cart(&[("MUG", 1), ("CUP", 1)]).await;
+    let line = LineKey::of(&sku("MUG"), &Options::new());
+    drop_everywhere(&ground, &shop, async |number, polls| {
+        let wanted = i64::try_from(number).unwrap() + 1;
+        let before = shop.carts().require(cart).await.unwrap();
+        let ended = cut(shop.carts().set_quantity(cart, &line, wanted), polls).await.map(Result::unwrap);
+        settled(&shop).await;
+        let after = shop.carts().require(cart).await.unwrap();
+        assert_eq!((after.lines.len(), after.line(&line).is_some()), (2, true));
+        let set = after.line(&line).unwrap().quantity.get() == wanted;
+        assert_eq!(set, after.version == before.version.next());
+        assert!(set || (after == before && ended.is_none()));
+        ended.is_some()
+    })
+    .await;
+}
+
+async fn a_dropped_unit_of_work_is_whole_or_absent(ground: Ground) {
+    let shop = ground.open_with(2).await;
+    let id = shop.stock("MUG", 0).await.id;
+    drop_everywhere(&ground, &shop, async |number, polls| {
+        let slug = Slug::new(format!("cup-{number}")).unwrap();
+        let before = shop.products().require(id).await.unwrap();
+        let work = shop.transaction(|tx| {
+            let slug = slug.clone();
+            async move {
+                let mug = tx.products().require(id).await?;
+                tx.products().update(&mug, ProductPatch::new().title(format!("Mug {number}")))?;
+                tx.products().create(NewProduct::new("Cup").slug(slug))?;
+                Ok::<_, Error>(())
+            }
+        });
+        let ended = cut(work, polls).await;
+        settled(&shop).await;
+        let after = shop.products().require(id).await.unwrap();
+        let cup = shop.products().find_by_slug(&slug).await.unwrap();
+        assert_eq!(cup.is_some(), after.version == before.version.next());
+        if let Some(outcome) = &ended {
+            outcome.as_ref().unwrap();
+            assert!(cup.is_some());
+        }
+        ended.is_some()
+    })
+    .await;
+}
+
+async fn a_dropped_read_gives_its_connection_back(ground: Ground) {
+    let shop = ground.open_with(2).await;
+    let id = shop.stock("MUG", 10).await.id;
+    let cart = shop.cart(&[("MUG", 1)]).await;
+    drop_everywhere(&ground, &shop, async |_, polls| {
+        let reads = async {
+            shop.products().require(id).await.unwrap();
+            shop.products().list(&ProductQuery::default(), PageRequest::default()).await.unwrap();
+            shop.checkout().quote(cart).await.unwrap();
+            shop.inventory().verify_ledger().await.unwrap();
+        };
+        cut(reads, polls).await.is_some()
+    })
+    .await;
+}
