@@ -55,9 +55,13 @@ impl Begun<'_> {
         E: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
     {
         for look in 0.. {
-            let (order, payment) =
-                tokio::join!(load(self.context, self.order, deadline), self.payment(deadline));
-            let (order, payment) = (order?, payment?);
+            let looks = tokio::join!(load(self.context, self.order, deadline), self.payment(deadline));
+            let (order, payment) = match looks {
+                (Ok(order), Ok(payment)) => (order, payment),
+                // The payment was begun: who cannot wait for it has to come again, with the same key.
+                (Err(error), _) | (_, Err(error)) if error.is(ErrorKind::Timeout) => break,
+                (Err(error), _) | (_, Err(error)) => return Err(error),
+            };
             if payment.state != PaymentState::Started {
                 return Ok(outcome(order, &payment, None, true));
             }

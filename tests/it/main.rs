@@ -1,6 +1,22 @@
 //! Tests of the public crate, in one binary: they share one server of each engine.
 
 #[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod cancellation;
+#[cfg(test)]
 mod conformance;
-mod support;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod guarantees;
+#[cfg(test)]
+mod open;
+#[cfg(test)]
+mod outcomes;
+#[cfg(test)]
+mod round_trips;
+#[cfg(test)]
+mod statements;
+#[cfg(test)]
+mod support;

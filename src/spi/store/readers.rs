@@ -102,7 +102,7 @@ pub trait ProductReader: Debug + Send + Sync {
 ///
 /// # Behaviour
 /// - `cart.get_many`: the answer has one entry per id, in the order asked, `None` for an absent one.
-/// - `cart.round_trip`: a cart comes back equal to what was put.
+/// - `cart.round_trip`: a cart comes back equal to what was put, its lines sorted by when they were added, then by key.
 /// - `cart.expired`: a cart past its expiry by the store's clock reads as absent.
 /// - `cart.find_active`: finds the open cart of a user, `None` when it is closed or expired.
 #[async_trait]

@@ -1,5 +1,5 @@
 -- Products, carts, orders, payments, stock. Times are microseconds since 1970 in UTC, money is minor units, documents are
--- JSON as text.
+-- JSON as text. Keys compare by their bytes, as they do in Rust and in SQLite.
 CREATE TABLE stockroom_meta (
     name text PRIMARY KEY,
     value bigint NOT NULL
@@ -16,8 +16,8 @@ CREATE TABLE stockroom_commits (
 CREATE INDEX stockroom_commits_at ON stockroom_commits (at);
 
 CREATE TABLE stockroom_claims (
-    space text NOT NULL,
-    claim_key text NOT NULL,
+    space text COLLATE "C" NOT NULL,
+    claim_key text COLLATE "C" NOT NULL,
     owner uuid NOT NULL,
     fingerprint text,
     created_at bigint NOT NULL,
@@ -26,10 +26,10 @@ CREATE TABLE stockroom_claims (
 
 CREATE TABLE stockroom_changes (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    aggregate text NOT NULL,
-    row_key text NOT NULL,
+    aggregate text COLLATE "C" NOT NULL,
+    row_key text COLLATE "C" NOT NULL,
     version bigint NOT NULL,
-    action text NOT NULL,
+    action text COLLATE "C" NOT NULL,
     actor text NOT NULL,
     events text NOT NULL,
     at bigint NOT NULL,
@@ -41,14 +41,14 @@ CREATE INDEX stockroom_changes_row ON stockroom_changes (aggregate, row_key, seq
 CREATE TABLE stockroom_products (
     id uuid PRIMARY KEY,
     version bigint NOT NULL,
-    slug text NOT NULL,
+    slug text COLLATE "C" NOT NULL,
     title text NOT NULL,
     description text NOT NULL,
-    category text,
+    category text COLLATE "C",
     attributes text NOT NULL,
-    status text NOT NULL,
+    status text COLLATE "C" NOT NULL,
     from_minor bigint,
-    from_currency text,
+    from_currency text COLLATE "C",
     created_at bigint NOT NULL,
     updated_at bigint NOT NULL
 );
@@ -59,7 +59,7 @@ CREATE INDEX stockroom_products_category_price ON stockroom_products (category, 
 CREATE TABLE stockroom_variants (
     product_id uuid NOT NULL,
     position bigint NOT NULL,
-    sku text NOT NULL,
+    sku text COLLATE "C" NOT NULL,
     title text,
     options text NOT NULL,
     prices text NOT NULL,
@@ -73,7 +73,7 @@ CREATE TABLE stockroom_carts (
     version bigint NOT NULL,
     user_id uuid,
     currency text NOT NULL,
-    status text NOT NULL,
+    status text COLLATE "C" NOT NULL,
     expires_at bigint NOT NULL,
     created_at bigint NOT NULL,
     updated_at bigint NOT NULL
@@ -82,8 +82,8 @@ CREATE INDEX stockroom_carts_expiry ON stockroom_carts (expires_at);
 
 CREATE TABLE stockroom_cart_lines (
     cart_id uuid NOT NULL,
-    line_key text NOT NULL,
-    sku text NOT NULL,
+    line_key text COLLATE "C" NOT NULL,
+    sku text COLLATE "C" NOT NULL,
     options text NOT NULL,
     quantity bigint NOT NULL CHECK (quantity > 0),
     added_at bigint NOT NULL,
@@ -95,8 +95,8 @@ CREATE TABLE stockroom_orders (
     version bigint NOT NULL,
     customer_id uuid,
     cart_id uuid,
-    status text NOT NULL,
-    fulfilment text NOT NULL,
+    status text COLLATE "C" NOT NULL,
+    fulfilment text COLLATE "C" NOT NULL,
     currency text NOT NULL,
     subtotal bigint NOT NULL,
     tax bigint NOT NULL,
@@ -117,7 +117,7 @@ CREATE INDEX stockroom_orders_status ON stockroom_orders (status, id);
 CREATE TABLE stockroom_order_lines (
     order_id uuid NOT NULL,
     number bigint NOT NULL,
-    sku text NOT NULL,
+    sku text COLLATE "C" NOT NULL,
     product_id uuid NOT NULL,
     title text NOT NULL,
     options text NOT NULL,
@@ -126,7 +126,7 @@ CREATE TABLE stockroom_order_lines (
     tax_rate bigint NOT NULL,
     tax bigint NOT NULL,
     total bigint NOT NULL,
-    location text NOT NULL,
+    location text COLLATE "C" NOT NULL,
     shipped bigint NOT NULL CHECK (shipped BETWEEN 0 AND quantity),
     PRIMARY KEY (order_id, number)
 );
@@ -135,12 +135,12 @@ CREATE TABLE stockroom_payments (
     id uuid PRIMARY KEY,
     version bigint NOT NULL,
     order_id uuid NOT NULL,
-    provider text NOT NULL,
+    provider text COLLATE "C" NOT NULL,
     provider_key text NOT NULL,
-    reference text,
+    reference text COLLATE "C",
     currency text NOT NULL,
     amount bigint NOT NULL,
-    state text NOT NULL,
+    state text COLLATE "C" NOT NULL,
     authorized bigint NOT NULL,
     captured bigint NOT NULL,
     refunded bigint NOT NULL,
@@ -155,8 +155,8 @@ CREATE INDEX stockroom_payments_order ON stockroom_payments (order_id, id);
 
 -- Held counts every hold that was not swept yet; readers and guards take the expired ones off.
 CREATE TABLE stockroom_levels (
-    sku text NOT NULL,
-    location text NOT NULL,
+    sku text COLLATE "C" NOT NULL,
+    location text COLLATE "C" NOT NULL,
     version bigint NOT NULL,
     on_hand bigint NOT NULL DEFAULT 0 CHECK (on_hand >= 0),
     allocated bigint NOT NULL DEFAULT 0 CHECK (allocated >= 0),
@@ -168,8 +168,8 @@ CREATE TABLE stockroom_levels (
 
 CREATE TABLE stockroom_holds (
     hold_id uuid NOT NULL,
-    sku text NOT NULL,
-    location text NOT NULL,
+    sku text COLLATE "C" NOT NULL,
+    location text COLLATE "C" NOT NULL,
     quantity bigint NOT NULL CHECK (quantity > 0),
     expires_at bigint NOT NULL,
     PRIMARY KEY (hold_id, sku, location)
@@ -178,9 +178,9 @@ CREATE INDEX stockroom_holds_level ON stockroom_holds (sku, location, expires_at
 
 CREATE TABLE stockroom_movements (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    sku text NOT NULL,
-    location text NOT NULL,
-    kind text NOT NULL,
+    sku text COLLATE "C" NOT NULL,
+    location text COLLATE "C" NOT NULL,
+    kind text COLLATE "C" NOT NULL,
     on_hand bigint NOT NULL,
     allocated bigint NOT NULL,
     held bigint NOT NULL,
