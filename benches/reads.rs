@@ -310,10 +310,10 @@ async fn measure(
     };
     for (index, side) in Side::ALL.into_iter().enumerate() {
         let region = Region::new(ALLOCATOR);
-        run(readers, side, case, effort, 0, reads).await?;
+        let counted = run(readers, side, case, effort, 0, reads).await?.count() as f64;
         let change = region.change();
-        outcome.allocations[index] = change.allocations as f64 / reads as f64;
-        outcome.bytes[index] = change.bytes_allocated as f64 / reads as f64;
+        outcome.allocations[index] = change.allocations as f64 / counted;
+        outcome.bytes[index] = change.bytes_allocated as f64 / counted;
     }
     Ok(outcome)
 }

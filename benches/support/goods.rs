@@ -60,11 +60,15 @@ impl Database {
         match self {
             Self::Postgres(pool) => {
                 let row = sqlx::query(sql).fetch_one(pool).await?;
-                Ok((0..row.len()).map(|column| row.try_get(column)).collect::<std::result::Result<_, _>>()?)
+                Ok((0..row.len())
+                    .map(|column| row.try_get(column))
+                    .collect::<std::result::Result<_, _>>()?)
             }
             Self::Sqlite(pool) => {
                 let row = sqlx::query(sql).fetch_one(pool).await?;
-                Ok((0..row.len()).map(|column| row.try_get(column)).collect::<std::result::Result<_, _>>()?)
+                Ok((0..row.len())
+                    .map(|column| row.try_get(column))
+                    .collect::<std::result::Result<_, _>>()?)
             }
         }
     }
@@ -85,17 +89,20 @@ impl Database {
 #[derive(Debug)]
 pub(crate) struct Goods {
     skus: Vec<Sku>,
-    location: LocationId,
     random: u64,
 }
 
 impl Goods {
     /// Fills a shop with so many SKUs, and each with the most stock that one receipt can have.
     pub(crate) async fn stock(shop: &Stockroom, count: usize) -> Result<Self> {
-        let skus = (0..count).map(|number| Sku::new(format!("SKU-{number:05}"))).collect::<stockroom::Result<Vec<_>>>()?;
+        let skus = (0..count)
+            .map(|number| Sku::new(format!("SKU-{number:05}")))
+            .collect::<stockroom::Result<Vec<_>>>()?;
         let products = skus.chunks(VARIANTS).enumerate().map(|(number, skus)| {
             let product = NewProduct::new(format!("Product {number}"));
-            skus.iter().fold(product, |product, sku| product.variant(sku.clone(), Money::new(19_00, Currency::USD)))
+            skus.iter().fold(product, |product, sku| {
+                product.variant(sku.clone(), Money::new(19_00, Currency::USD))
+            })
         });
         for imported in shop.products().import(products.collect()).await {
             imported?;
@@ -105,15 +112,20 @@ impl Goods {
             let receipts: Vec<_> = skus.iter().map(|sku| (sku.clone(), Quantity::MAX)).collect();
             shop.inventory().receive_many(&location, &receipts).await?;
         }
-        Ok(Self { skus, location, random: 0x5eed })
-    }
-
-    pub(crate) const fn location(&self) -> &LocationId {
-        &self.location
+        Ok(Self {
+            skus,
+            random: 0x5eed,
+        })
     }
 
     /// Carts with so many lines of different SKUs, quoted.
-    pub(crate) async fn quotes(&mut self, shop: &Stockroom, demand: Demand, lines: usize, count: usize) -> Result<Vec<Quote>> {
+    pub(crate) async fn quotes(
+        &mut self,
+        shop: &Stockroom,
+        demand: Demand,
+        lines: usize,
+        count: usize,
+    ) -> Result<Vec<Quote>> {
         let mut carts = Vec::with_capacity(count);
         for _ in 0..count {
             carts.push(self.cart(demand, lines)?);
@@ -124,9 +136,11 @@ impl Goods {
             for cart in carts {
                 set.put(Put::create(cart.clone()));
             }
-            shop.store().commit(set.plan()?, Deadline::within(Duration::from_secs(60))).await?;
+            shop.store()
+                .commit(set.plan()?, Deadline::within(Duration::from_secs(60)))
+                .await?;
         }
-        let mut quoters = JoinSet::new();
+        let mut quoters: JoinSet<stockroom::Result<Vec<Quote>>> = JoinSet::new();
         for ids in ids.chunks(count.div_ceil(QUOTERS).max(1)) {
             let (shop, ids) = (shop.clone(), ids.to_vec());
             quoters.spawn(async move {
@@ -134,7 +148,7 @@ impl Goods {
                 for id in ids {
                     quotes.push(shop.checkout().quote(id).await?);
                 }
-                stockroom::Result::Ok(quotes)
+                Ok(quotes)
             });
         }
         let mut quotes = Vec::with_capacity(count);
@@ -164,7 +178,13 @@ impl Goods {
             };
             if cart.lines.iter().all(|line| line.sku != sku) {
                 let (key, options) = (LineKey::of(&sku, &Options::new()), Options::new());
-                cart.lines.push(CartLine { key, sku, options, quantity: Quantity::ONE, added_at: now });
+                cart.lines.push(CartLine {
+                    key,
+                    sku,
+                    options,
+                    quantity: Quantity::ONE,
+                    added_at: now,
+                });
             }
         }
         Ok(cart)

@@ -1,7 +1,6 @@
 //! The rows of an order as an application would have them at hand, ready to be bound.
 
 use stockroom::Clock as _;
-use stockroom::LocationId;
 use stockroom::Quote;
 use stockroom::SystemClock;
 use stockroom::micros;
@@ -22,7 +21,13 @@ impl Sale {
     pub(crate) fn new(quote: Quote, key: String) -> Self {
         let id = Uuid::now_v7();
         let fingerprint = format!("{0}{0}", id.simple());
-        Self { id, key, fingerprint, quote, now: micros(SystemClock.now()) }
+        Self {
+            id,
+            key,
+            fingerprint,
+            quote,
+            now: micros(SystemClock.now()),
+        }
     }
 
     pub(crate) fn cart(&self) -> Uuid {
@@ -38,13 +43,13 @@ impl Sale {
                 product: line.product.uuid(),
                 title: line.title.clone(),
                 // No line of the bench has options.
-                options: "[]".to_owned(),
+                options: "{}".to_owned(),
                 quantity: line.quantity.get(),
                 unit_price: line.unit_price.minor(),
                 tax_rate: i64::from(line.tax_rate.get()),
                 tax: line.tax.minor(),
                 total: line.total.minor(),
-                location: line.location.as_ref().map(LocationId::to_string).unwrap_or_default(),
+                location: line.location.to_string(),
             })
             .collect();
         // Everyone takes the rows of the stock in one order.

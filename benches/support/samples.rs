@@ -15,6 +15,10 @@ impl Samples {
         self.0.append(&mut other.0);
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// The time within which so many percent of the calls ended, in microseconds.
     pub(crate) fn percentile(&mut self, percent: usize) -> f64 {
         self.0.sort_unstable();

@@ -1,10 +1,10 @@
 //! What one writes by hand on PostgreSQL: a transaction for each order with the stock's rows locked, or one statement for
 //! each order. Both write the rows that the shop writes, but for its history and its commit rows.
 
+use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
 use sqlx::postgres::PgPool;
 use sqlx::query::Query;
-use sqlx::Postgres;
 
 use crate::sale::Line;
 use crate::sale::Sale;
@@ -65,13 +65,24 @@ const WHOLE: &str = "WITH l AS (SELECT * FROM unnest($1::bigint[], $2::text[], $
      SELECT id FROM cart";
 
 /// The usual transaction: nine round trips, the stock's rows last, so that they are locked for the shortest time.
-#[expect(clippy::disallowed_methods, reason = "the way of everyone else is what is measured here")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the way of everyone else is what is measured here"
+)]
 pub(crate) async fn transaction(pool: &PgPool, sale: &Sale) -> Result<()> {
     let lines = sale.lines();
     let mut transaction = pool.begin().await?;
-    let claim = sqlx::query(CLAIM).bind(&sale.key).bind(sale.id).bind(&sale.fingerprint).bind(sale.now).bind(sale.cart());
+    let claim = sqlx::query(CLAIM)
+        .bind(&sale.key)
+        .bind(sale.id)
+        .bind(&sale.fingerprint)
+        .bind(sale.now)
+        .bind(sale.cart());
     claim.execute(&mut *transaction).await?;
-    let cart = sqlx::query(CART).bind(sale.cart()).bind(version(sale)?).bind(sale.now);
+    let cart = sqlx::query(CART)
+        .bind(sale.cart())
+        .bind(version(sale)?)
+        .bind(sale.now);
     if cart.execute(&mut *transaction).await?.rows_affected() != 1 {
         return Err("the cart moved".into());
     }
@@ -84,9 +95,15 @@ pub(crate) async fn transaction(pool: &PgPool, sale: &Sale) -> Result<()> {
         .bind(sale.quote.total.minor())
         .bind(sale.now);
     order.execute(&mut *transaction).await?;
-    bind_lines(sqlx::query(LINES).bind(sale.id), &lines).execute(&mut *transaction).await?;
-    bind_steps(sqlx::query(MOVEMENTS).bind(sale.id).bind(sale.now), &lines).execute(&mut *transaction).await?;
-    let locked = bind_steps(sqlx::query(LOCK), &lines).fetch_all(&mut *transaction).await?;
+    bind_lines(sqlx::query(LINES).bind(sale.id), &lines)
+        .execute(&mut *transaction)
+        .await?;
+    bind_steps(sqlx::query(MOVEMENTS).bind(sale.id).bind(sale.now), &lines)
+        .execute(&mut *transaction)
+        .await?;
+    let locked = bind_steps(sqlx::query(LOCK), &lines)
+        .fetch_all(&mut *transaction)
+        .await?;
     let mut fits = locked.len() == lines.len();
     for row in &locked {
         fits &= sqlx::Row::try_get::<bool, _>(row, 0)?;
@@ -94,7 +111,9 @@ pub(crate) async fn transaction(pool: &PgPool, sale: &Sale) -> Result<()> {
     if !fits {
         return Err("not enough on stock".into());
     }
-    bind_steps(sqlx::query(TAKE).bind(sale.now), &lines).execute(&mut *transaction).await?;
+    bind_steps(sqlx::query(TAKE).bind(sale.now), &lines)
+        .execute(&mut *transaction)
+        .await?;
     Ok(transaction.commit().await?)
 }
 
@@ -114,7 +133,11 @@ pub(crate) async fn statement(pool: &PgPool, sale: &Sale) -> Result<()> {
         .bind(sale.quote.total.minor())
         .fetch_all(pool)
         .await?;
-    if placed.len() == 1 { Ok(()) } else { Err("not enough on stock, or the cart moved".into()) }
+    if placed.len() == 1 {
+        Ok(())
+    } else {
+        Err("not enough on stock, or the cart moved".into())
+    }
 }
 
 fn version(sale: &Sale) -> Result<i64> {

@@ -29,7 +29,12 @@ const TAKE: &str = "UPDATE stockroom_levels SET allocated = allocated + $3, vers
 pub(crate) async fn transaction(pool: &SqlitePool, sale: &Sale) -> Result<()> {
     let (id, cart) = (sale.id.to_string(), sale.cart().to_string());
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-    let claim = sqlx::query(CLAIM).bind(&sale.key).bind(&id).bind(&sale.fingerprint).bind(sale.now).bind(&cart);
+    let claim = sqlx::query(CLAIM)
+        .bind(&sale.key)
+        .bind(&id)
+        .bind(&sale.fingerprint)
+        .bind(sale.now)
+        .bind(&cart);
     claim.execute(&mut *transaction).await?;
     let version = i64::try_from(sale.quote.cart.version.get())?;
     let update = sqlx::query(CART).bind(&cart).bind(version).bind(sale.now);
@@ -60,9 +65,18 @@ pub(crate) async fn transaction(pool: &SqlitePool, sale: &Sale) -> Result<()> {
             .bind(line.total)
             .bind(&line.location);
         insert.execute(&mut *transaction).await?;
-        let step = sqlx::query(MOVEMENT).bind(&line.sku).bind(&line.location).bind(line.quantity).bind(&id).bind(sale.now);
+        let step = sqlx::query(MOVEMENT)
+            .bind(&line.sku)
+            .bind(&line.location)
+            .bind(line.quantity)
+            .bind(&id)
+            .bind(sale.now);
         step.execute(&mut *transaction).await?;
-        let take = sqlx::query(TAKE).bind(&line.sku).bind(&line.location).bind(line.quantity).bind(sale.now);
+        let take = sqlx::query(TAKE)
+            .bind(&line.sku)
+            .bind(&line.location)
+            .bind(line.quantity)
+            .bind(sale.now);
         if take.execute(&mut *transaction).await?.rows_affected() != 1 {
             return Err("not enough on stock".into());
         }

@@ -91,6 +91,11 @@ async fn add_concurrently(h: &Harness) -> CaseResult {
     same!(accepted(&answers, ErrorKind::Conflict)?, 10, "the adds accepted");
     let found = present(stored(h, &cart).await?, "the cart")?;
     same!(found.lines.len(), 2, "the lines");
+    ensure!(
+        (2..=11).contains(&found.version.get()),
+        "ten adds led to version {}",
+        found.version
+    );
     same!(
         found.line(&line.key).map(|line| line.quantity.get()),
         Some(12),

@@ -46,6 +46,7 @@ mod harness;
 mod holds;
 mod inventory;
 mod keys;
+mod ledger;
 mod lifecycle;
 mod lists;
 mod orders;
@@ -73,7 +74,7 @@ pub use run::run;
 /// Every case of the suite with the bullet that it proves, in the order in which they run.
 #[must_use]
 pub fn manifest() -> Vec<&'static Case> {
-    let groups: [&'static [Case]; 17] = [
+    let groups: [&'static [Case]; 18] = [
         roots::CASES,
         reads::CASES,
         extremes::CASES,
@@ -82,6 +83,7 @@ pub fn manifest() -> Vec<&'static Case> {
         claims::CASES,
         keys::CASES,
         stock::CASES,
+        ledger::CASES,
         holds::CASES,
         inventory::CASES,
         deltas::CASES,

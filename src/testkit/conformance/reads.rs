@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::CaseResult;
 use super::Harness;
 use super::case::cases;
+use super::check::ensure;
 use super::check::present;
 use super::check::refused;
 use super::check::same;
@@ -371,6 +372,11 @@ async fn list_history(h: &Harness) -> CaseResult {
         "the last change",
     )?;
     same!(last.action, ChangeAction::Delete, "the last change");
+    ensure!(
+        last.version.get() > 7,
+        "the deletion of version 7 is told as version {}",
+        last.version
+    );
     let puts: Vec<_> = changes
         .iter()
         .map(|change| (change.action, change.version.get()))

@@ -105,6 +105,18 @@ async fn delete_stored(h: &Harness, kind: Aggregate) -> CaseResult {
             "the deleted aggregate still claims {owners:?} of {keys:?}"
         );
     }
+    if let Ok(history) = h.store().readers().history() {
+        let changes = history
+            .list(kind, &old.key(), &PageRequest::default(), h.deadline())
+            .await?
+            .items;
+        let last = present(changes.first(), "the last change")?;
+        ensure!(
+            last.version > Version::FIRST,
+            "the deletion of version 1 is told as version {}",
+            last.version
+        );
+    }
     let mut again = set();
     again.delete(delete(&old, 1));
     refused(h.commit(again).await, ErrorKind::NotFound)?;
@@ -227,6 +239,11 @@ async fn audit(h: &Harness, kind: Aggregate) -> CaseResult {
         "its events"
     );
     same!(last.action, ChangeAction::Delete, "the last change");
+    ensure!(
+        last.version > Version::FIRST,
+        "the deletion of version 1 is told as version {}",
+        last.version
+    );
     same!(last.actor, Actor::staff("ann")?.to_string(), "its actor");
     same!(last.at, committed.at, "its time");
     ensure!(

@@ -130,6 +130,8 @@ faults! {
     DropsActor: ["commit.audit"];
     /// The history does not tell the events.
     DropsEvents: ["commit.audit"];
+    /// The history tells a deletion at the version that was removed.
+    RepeatsVersions: ["commit.delete", "commit.audit", "history.list"];
     /// The history bears the time of the reader.
     StampsHistoryLate: ["commit.audit"];
     /// The answer has no versions.

@@ -19,8 +19,10 @@ use crate::model::PageRequest;
 use crate::model::RowKey;
 use crate::model::Sku;
 use crate::model::SystemClock;
+use crate::model::Version;
 use crate::resilience::Deadline;
 use crate::spi::store::Change;
+use crate::spi::store::ChangeAction;
 use crate::spi::store::ClaimFound;
 use crate::spi::store::ClaimReader;
 use crate::spi::store::HistoryReader;
@@ -108,6 +110,15 @@ impl HistoryReader for Wrong<dyn HistoryReader> {
         let mut told = self
             .page(right, || self.inner.list(aggregate, key, &first, deadline))
             .await?;
+        if self.fault == Fault::RepeatsVersions {
+            for change in told
+                .items
+                .iter_mut()
+                .filter(|change| change.action == ChangeAction::Delete)
+            {
+                change.version = Version::from(change.version.get().saturating_sub(1));
+            }
+        }
         if self.fault == Fault::StampsHistoryLate {
             told.items
                 .iter_mut()

@@ -61,9 +61,9 @@ async fn quantities(furnished: &Furnished) {
     for bad in [0, 1_000_001, -1_000_001, i64::MAX, i64::MIN] {
         invalid(shop.inventory().adjust("MUG", &berlin(), bad, "").await, "quantity");
     }
-    // More than lies there.
-    invalid(shop.inventory().adjust("MUG", &berlin(), -101, "").await, "quantity");
-    invalid(shop.inventory().adjust("NEVER", &berlin(), -1, "").await, "quantity");
+    // More than lies there: the store finds out, and names the counter.
+    invalid(shop.inventory().adjust("MUG", &berlin(), -101, "").await, "on_hand");
+    invalid(shop.inventory().adjust("NEVER", &berlin(), -1, "").await, "on_hand");
     for bad in [-1, 1_000_001, i64::MAX] {
         invalid(shop.inventory().set_backorder_limit("MUG", &berlin(), bad).await, "backorder_limit");
     }

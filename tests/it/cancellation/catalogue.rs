@@ -12,7 +12,7 @@ use stockroom::ProductQuery;
 use stockroom::Slug;
 use stockroom::UserId;
 
-use super::cut;
+use super::Fate;
 use super::drop_everywhere;
 use super::settled;
 use crate::support::Ground;
@@ -32,22 +32,22 @@ on!([memory file postgres]
 
 async fn a_dropped_create_of_a_product_is_whole_or_absent(ground: Ground) {
     let shop = ground.open_with(2).await;
-    drop_everywhere(&ground, &shop, async |number, polls| {
+    drop_everywhere(&ground, &shop, async |number, cut| {
         let slug = Slug::new(format!("mug-{number}")).unwrap();
         let skus = ["A", "B"].map(|end| sku(&format!("MUG-{number}-{end}")));
         let new = NewProduct::new("Mug")
             .slug(slug.clone())
             .variant(skus[0].clone(), usd(9_00))
             .variant(skus[1].clone(), usd(10_00));
-        let ended = cut(shop.products().create(new), polls).await;
+        let ended = cut.drops(shop.products().create(new)).await;
         settled(&shop).await;
         let found = shop.products().find_by_slug(&slug).await.unwrap();
         let by_sku = shop.products().find_by_skus(&skus).await.unwrap();
         assert_eq!(by_sku, [found.clone(), found.clone()]);
         if let Some(created) = &ended {
-            assert_eq!(created.as_ref().unwrap(), &found.unwrap());
+            assert_eq!(created.as_ref().ok(), found.as_ref());
         }
-        ended.is_some()
+        Fate::of(ended.is_some(), found.is_some())
     })
     .await;
 }
@@ -55,33 +55,32 @@ async fn a_dropped_create_of_a_product_is_whole_or_absent(ground: Ground) {
 async fn a_dropped_update_of_a_product_is_whole_or_absent(ground: Ground) {
     let shop = ground.open_with(2).await;
     let id = shop.stock("MUG", 0).await.id;
-    drop_everywhere(&ground, &shop, async |number, polls| {
+    drop_everywhere(&ground, &shop, async |number, cut| {
         let old = shop.products().require(id).await.unwrap();
         let mut variants = old.variants.clone();
         variants[0].sku = sku(&format!("MUG-{number}"));
         let title = format!("Mug {number}");
         let patch = ProductPatch::new().title(title.clone()).variants(variants);
-        let ended = cut(shop.products().update(&old, patch), polls).await.map(Result::unwrap);
+        let ended = cut.drops(shop.products().update(&old, patch)).await.map(Result::unwrap);
         settled(&shop).await;
         let new = shop.products().require(id).await.unwrap();
         let found = shop.products().find_by_sku(format!("MUG-{number}").as_str()).await.unwrap();
-        match new.version == old.version {
-            true => assert_eq!((&new, found, ended.is_none()), (&old, None, true)),
-            false => {
-                assert_eq!((new.version, new.title.as_str()), (old.version.next(), title.as_str()));
-                assert_eq!(found, Some(new));
-            }
+        if new.version == old.version {
+            assert_eq!((&new, &found, ended.is_none()), (&old, &None, true));
+        } else {
+            assert_eq!((new.version, new.title.as_str()), (old.version.next(), title.as_str()));
+            assert_eq!(found.as_ref(), Some(&new));
         }
-        ended.is_some()
+        Fate::of(ended.is_some(), found.is_some())
     })
     .await;
 }
 
 async fn a_dropped_create_of_a_cart_is_whole_or_absent(ground: Ground) {
     let shop = ground.open_with(2).await;
-    drop_everywhere(&ground, &shop, async |_, polls| {
+    drop_everywhere(&ground, &shop, async |_, cut| {
         let user = UserId::new();
-        let ended = cut(shop.carts().create(Owner::User(user)), polls).await;
+        let ended = cut.drops(shop.carts().create(Owner::User(user))).await;
         settled(&shop).await;
         let found = shop.carts().active(user).await.unwrap().map(|cart| cart.id);
         if let Some(created) = &ended {
@@ -95,7 +94,7 @@ async fn a_dropped_create_of_a_cart_is_whole_or_absent(ground: Ground) {
             }
             (created, found) => panic!("{created:?} while {found:?}"),
         }
-        ended.is_some()
+        Fate::of(ended.is_some(), found.is_some())
     })
     .await;
 }
@@ -104,9 +103,9 @@ async fn a_dropped_add_counts_once_or_not(ground: Ground) {
     let shop = ground.open_with(2).await;
     let cart = shop.carts().create(Owner::Guest).await.unwrap().id;
     shop.carts().add(cart, "MUG", 1).await.unwrap();
-    drop_everywhere(&ground, &shop, async |_, polls| {
+    drop_everywhere(&ground, &shop, async |_, cut| {
         let before = shop.carts().require(cart).await.unwrap();
-        let ended = cut(shop.carts().add(cart, "MUG", 2), polls).await.map(Result::unwrap);
+        let ended = cut.drops(shop.carts().add(cart, "MUG", 2)).await.map(Result::unwrap);
         settled(&shop).await;
         let after = shop.carts().require(cart).await.unwrap();
         let added = after.lines[0].quantity.get() - before.lines[0].quantity.get();
@@ -115,7 +114,7 @@ async fn a_dropped_add_counts_once_or_not(ground: Ground) {
             None => assert!(added == 0 || added == 2),
         }
         assert_eq!(after.version == before.version, added == 0);
-        ended.is_some()
+        Fate::of(ended.is_some(), added != 0)
     })
     .await;
 }
@@ -124,17 +123,17 @@ async fn a_dropped_set_quantity_sets_or_does_not(ground: Ground) {
     let shop = ground.open_with(2).await;
     let cart = shop.cart(&[("MUG", 1), ("CUP", 1)]).await;
     let line = LineKey::of(&sku("MUG"), &Options::new());
-    drop_everywhere(&ground, &shop, async |number, polls| {
+    drop_everywhere(&ground, &shop, async |number, cut| {
         let wanted = i64::try_from(number).unwrap() + 1;
         let before = shop.carts().require(cart).await.unwrap();
-        let ended = cut(shop.carts().set_quantity(cart, &line, wanted), polls).await.map(Result::unwrap);
+        let ended = cut.drops(shop.carts().set_quantity(cart, &line, wanted)).await.map(Result::unwrap);
         settled(&shop).await;
         let after = shop.carts().require(cart).await.unwrap();
         assert_eq!((after.lines.len(), after.line(&line).is_some()), (2, true));
         let set = after.line(&line).unwrap().quantity.get() == wanted;
         assert_eq!(set, after.version == before.version.next());
         assert!(set || (after == before && ended.is_none()));
-        ended.is_some()
+        Fate::of(ended.is_some(), set)
     })
     .await;
 }
@@ -142,7 +141,7 @@ async fn a_dropped_set_quantity_sets_or_does_not(ground: Ground) {
 async fn a_dropped_unit_of_work_is_whole_or_absent(ground: Ground) {
     let shop = ground.open_with(2).await;
     let id = shop.stock("MUG", 0).await.id;
-    drop_everywhere(&ground, &shop, async |number, polls| {
+    drop_everywhere(&ground, &shop, async |number, cut| {
         let slug = Slug::new(format!("cup-{number}")).unwrap();
         let before = shop.products().require(id).await.unwrap();
         let work = shop.transaction(|tx| {
@@ -154,7 +153,7 @@ async fn a_dropped_unit_of_work_is_whole_or_absent(ground: Ground) {
                 Ok::<_, Error>(())
             }
         });
-        let ended = cut(work, polls).await;
+        let ended = cut.drops(work).await;
         settled(&shop).await;
         let after = shop.products().require(id).await.unwrap();
         let cup = shop.products().find_by_slug(&slug).await.unwrap();
@@ -163,7 +162,7 @@ async fn a_dropped_unit_of_work_is_whole_or_absent(ground: Ground) {
             outcome.as_ref().unwrap();
             assert!(cup.is_some());
         }
-        ended.is_some()
+        Fate::of(ended.is_some(), cup.is_some())
     })
     .await;
 }
@@ -172,14 +171,14 @@ async fn a_dropped_read_gives_its_connection_back(ground: Ground) {
     let shop = ground.open_with(2).await;
     let id = shop.stock("MUG", 10).await.id;
     let cart = shop.cart(&[("MUG", 1)]).await;
-    drop_everywhere(&ground, &shop, async |_, polls| {
+    drop_everywhere(&ground, &shop, async |_, cut| {
         let reads = async {
             shop.products().require(id).await.unwrap();
             shop.products().list(&ProductQuery::default(), PageRequest::default()).await.unwrap();
             shop.checkout().quote(cart).await.unwrap();
             shop.inventory().verify_ledger().await.unwrap();
         };
-        cut(reads, polls).await.is_some()
+        Fate::of(cut.drops(reads).await.is_some(), false)
     })
     .await;
 }

@@ -19,7 +19,7 @@ use stockroom::Place;
 use stockroom::Provider;
 use stockroom::Recorded;
 
-use super::cut;
+use super::Fate;
 use super::drop_everywhere;
 use super::settled;
 use crate::support::Ground;
@@ -54,11 +54,11 @@ async fn placed(shop: &Shop) -> BTreeSet<OrderId> {
 
 async fn a_dropped_place_is_whole_or_absent(ground: Ground) {
     let shop = stocked(&ground).await;
-    drop_everywhere(&ground, &shop, async |number, polls| {
+    drop_everywhere(&ground, &shop, async |number, cut| {
         let cart = shop.cart(&[("MUG", 1), ("CUP", 1)]).await;
         let before = placed(&shop).await;
         let place = Place::cart(cart).key(key(format!("order-{number}")));
-        let ended = cut(shop.checkout().place(place.clone()), polls).await.map(Result::unwrap);
+        let ended = cut.drops(shop.checkout().place(place.clone())).await.map(Result::unwrap);
         settled(&shop).await;
         let made: Vec<_> = placed(&shop).await.difference(&before).copied().collect();
         let ordered = shop.carts().require(cart).await.unwrap().status == CartStatus::Ordered;
@@ -68,7 +68,7 @@ async fn a_dropped_place_is_whole_or_absent(ground: Ground) {
         let again = shop.checkout().place(place).await.unwrap();
         assert_eq!(again.replayed, ordered);
         assert!(made.is_empty() || made == [again.order.id]);
-        ended.is_some()
+        Fate::of(ended.is_some(), ordered)
     })
     .await;
     shop.assert_sound().await;
@@ -76,7 +76,7 @@ async fn a_dropped_place_is_whole_or_absent(ground: Ground) {
 
 async fn a_dropped_pay_is_finished_by_its_key(ground: Ground) {
     let shop = stocked(&ground).await;
-    drop_everywhere(&ground, &shop, async |number, polls| {
+    drop_everywhere(&ground, &shop, async |number, cut| {
         let cart = shop.cart(&[("MUG", 1), ("CUP", 1)]).await;
         let asked = Mutex::new(Vec::new());
         let charge = |due: Due| {
@@ -87,10 +87,11 @@ async fn a_dropped_pay_is_finished_by_its_key(ground: Ground) {
             }
         };
         let name = key(format!("pay-{number}"));
-        let ended = cut(shop.checkout().pay(Pay::cart(cart).key(name.clone()), charge), polls).await;
+        let ended = cut.drops(shop.checkout().pay(Pay::cart(cart).key(name.clone()), charge)).await;
         settled(&shop).await;
         shop.shift_clock(PAST_LEASE);
         let resumed = shop.checkout().resume(&name, charge).await;
+        let was_begun = resumed.is_ok();
         if let Err(error) = &resumed {
             // Nothing was begun: not even the provider knows of it.
             assert_eq!((error.kind(), ended.is_none()), (ErrorKind::NotFound, true), "{error:?}");
@@ -110,7 +111,7 @@ async fn a_dropped_pay_is_finished_by_its_key(ground: Ground) {
             let level = shop.level(sku).await;
             assert_eq!((level.allocated, level.held), (units, 0));
         }
-        ended.is_some()
+        Fate::of(ended.is_some(), was_begun)
     })
     .await;
     shop.assert_sound().await;
@@ -118,13 +119,13 @@ async fn a_dropped_pay_is_finished_by_its_key(ground: Ground) {
 
 async fn a_dropped_cancel_is_whole_or_absent(ground: Ground) {
     let shop = stocked(&ground).await;
-    drop_everywhere(&ground, &shop, async |number, polls| {
+    drop_everywhere(&ground, &shop, async |number, cut| {
         let cart = shop.cart(&[("MUG", 2), ("CUP", 2)]).await;
         let before = shop.level("MUG").await.allocated;
         let place = Place::cart(cart).key(key(format!("order-{number}")));
         let order = shop.checkout().place(place).await.unwrap().order;
         let cancel = shop.checkout().cancel(order.id, CancelReason::Customer);
-        let ended = cut(cancel, polls).await.map(Result::unwrap);
+        let ended = cut.drops(cancel).await.map(Result::unwrap);
         settled(&shop).await;
         let after = shop.orders().require(order.id).await.unwrap();
         let left = match after.status {
@@ -134,7 +135,7 @@ async fn a_dropped_cancel_is_whole_or_absent(ground: Ground) {
         };
         assert_eq!(shop.level("MUG").await.allocated, before + left);
         assert_eq!(shop.level("CUP").await.allocated, before + left);
-        ended.is_some()
+        Fate::of(ended.is_some(), left == 0)
     })
     .await;
     shop.assert_sound().await;
@@ -147,11 +148,11 @@ async fn a_dropped_record_counts_once_or_not(ground: Ground) {
     let paid = shop.checkout().pay(Pay::cart(cart).key(key("pay")), charge).await.unwrap();
     let order = paid.order().id;
     let payment = shop.payments().for_order(order).await.unwrap()[0].id;
-    drop_everywhere(&ground, &shop, async |number, polls| {
+    drop_everywhere(&ground, &shop, async |number, cut| {
         let before = shop.orders().require(order).await.unwrap().paid.refunded;
         let event = reference(format!("event-{number}"));
         let fact = PaymentFact::refunded(Provider::new("acme").unwrap(), event, usd(1));
-        let ended = cut(shop.payments().record(payment, fact.clone()), polls).await.map(Result::unwrap);
+        let ended = cut.drops(shop.payments().record(payment, fact.clone())).await.map(Result::unwrap);
         settled(&shop).await;
         let after = shop.orders().require(order).await.unwrap().paid;
         assert_eq!(shop.payments().require(payment).await.unwrap().settled, after);
@@ -160,7 +161,7 @@ async fn a_dropped_record_counts_once_or_not(ground: Ground) {
         let again = shop.payments().record(payment, fact).await.unwrap();
         assert_eq!(again, if counted == 1 { Recorded::Repeated } else { Recorded::New });
         assert_eq!(shop.orders().require(order).await.unwrap().paid.refunded, before + 1);
-        ended.is_some()
+        Fate::of(ended.is_some(), counted == 1)
     })
     .await;
 }

@@ -6,7 +6,7 @@ use stockroom::HoldLine;
 use stockroom::PageRequest;
 use stockroom::Place;
 
-use super::cut;
+use super::Fate;
 use super::drop_everywhere;
 use super::settled;
 use crate::support::Ground;
@@ -37,16 +37,16 @@ async fn movements(shop: &Shop, sku: &str) -> usize {
 async fn a_dropped_receipt_is_whole_or_absent(ground: Ground) {
     let shop = ground.open_with(2).await;
     shop.stock("MUG", 1).await;
-    drop_everywhere(&ground, &shop, async |_, polls| {
+    drop_everywhere(&ground, &shop, async |_, cut| {
         let before = shop.level("MUG").await;
-        let ended = cut(shop.inventory().receive("MUG", &berlin(), 3), polls).await.map(Result::unwrap);
+        let ended = cut.drops(shop.inventory().receive("MUG", &berlin(), 3)).await.map(Result::unwrap);
         settled(&shop).await;
         let after = shop.level("MUG").await;
         let moved = after.on_hand - before.on_hand;
         assert!(moved == 3 || (moved == 0 && ended.is_none()), "{moved}");
         assert_eq!(after.version == before.version, moved == 0);
         assert_eq!(movements(&shop, "MUG").await, usize::try_from((after.on_hand - 1) / 3 + 1).unwrap());
-        ended.is_some()
+        Fate::of(ended.is_some(), moved == 3)
     })
     .await;
     shop.assert_sound().await;
@@ -55,14 +55,14 @@ async fn a_dropped_receipt_is_whole_or_absent(ground: Ground) {
 async fn a_dropped_adjustment_is_whole_or_absent(ground: Ground) {
     let shop = ground.open_with(2).await;
     shop.stock("MUG", 10_000).await;
-    drop_everywhere(&ground, &shop, async |_, polls| {
+    drop_everywhere(&ground, &shop, async |_, cut| {
         let before = shop.level("MUG").await.on_hand;
-        let ended = cut(shop.inventory().adjust("MUG", &berlin(), -2, "broken"), polls).await.map(Result::unwrap);
+        let ended = cut.drops(shop.inventory().adjust("MUG", &berlin(), -2, "broken")).await.map(Result::unwrap);
         settled(&shop).await;
         let after = shop.level("MUG").await.on_hand;
         assert!(after == before - 2 || (after == before && ended.is_none()));
         assert_eq!(movements(&shop, "MUG").await, usize::try_from((10_000 - after) / 2 + 1).unwrap());
-        ended.is_some()
+        Fate::of(ended.is_some(), after < before)
     })
     .await;
     shop.assert_sound().await;
@@ -77,9 +77,9 @@ async fn a_dropped_hold_is_whole_or_absent(ground: Ground) {
     for sku in ["MUG", "CUP"] {
         shop.stock(sku, 1_000).await;
     }
-    drop_everywhere(&ground, &shop, async |_, polls| {
+    drop_everywhere(&ground, &shop, async |_, cut| {
         let before = shop.level("MUG").await.held;
-        let ended = cut(shop.inventory().hold(&pair(), HOLD), polls).await.map(Result::unwrap);
+        let ended = cut.drops(shop.inventory().hold(&pair(), HOLD)).await.map(Result::unwrap);
         settled(&shop).await;
         let after = shop.level("MUG").await.held;
         assert_eq!(shop.level("CUP").await.held, after);
@@ -87,7 +87,7 @@ async fn a_dropped_hold_is_whole_or_absent(ground: Ground) {
         if let Some(hold) = &ended {
             assert_eq!(shop.inventory().hold_status(hold.id).await.unwrap().as_ref(), Some(hold));
         }
-        ended.is_some()
+        Fate::of(ended.is_some(), after > before)
     })
     .await;
     shop.shift_clock(HOLD + Duration::from_secs(1));
@@ -100,16 +100,16 @@ async fn a_dropped_release_frees_all_or_nothing(ground: Ground) {
     for sku in ["MUG", "CUP"] {
         shop.stock(sku, 1_000).await;
     }
-    drop_everywhere(&ground, &shop, async |_, polls| {
+    drop_everywhere(&ground, &shop, async |_, cut| {
         let before = shop.level("MUG").await.held;
         let hold = shop.inventory().hold(&pair(), HOLD).await.unwrap();
-        let ended = cut(shop.inventory().release_hold(hold.id), polls).await.map(Result::unwrap);
+        let ended = cut.drops(shop.inventory().release_hold(hold.id)).await.map(Result::unwrap);
         settled(&shop).await;
         let left = i64::from(shop.inventory().hold_status(hold.id).await.unwrap().is_some());
         assert!(left == 0 || ended.is_none());
         assert_eq!(shop.level("MUG").await.held, before + left);
         assert_eq!(shop.level("CUP").await.held, before + left);
-        ended.is_some()
+        Fate::of(ended.is_some(), left == 0)
     })
     .await;
     shop.assert_sound().await;
@@ -120,12 +120,12 @@ async fn a_dropped_shipment_is_whole_or_absent(ground: Ground) {
     for sku in ["MUG", "CUP"] {
         shop.stock(sku, 1_000).await;
     }
-    drop_everywhere(&ground, &shop, async |number, polls| {
+    drop_everywhere(&ground, &shop, async |number, cut| {
         let cart = shop.cart(&[("MUG", 2), ("CUP", 2)]).await;
         let place = Place::cart(cart).key(key(format!("order-{number}")));
         let order = shop.checkout().place(place).await.unwrap().order;
         let before = shop.level("MUG").await.on_hand;
-        let ended = cut(shop.orders().ship(&order, &[(1, units(1)), (2, units(1))]), polls).await.map(Result::unwrap);
+        let ended = cut.drops(shop.orders().ship(&order, &[(1, units(1)), (2, units(1))])).await.map(Result::unwrap);
         settled(&shop).await;
         let after = shop.orders().require(order.id).await.unwrap();
         let shipped: Vec<_> = after.lines.iter().map(|line| line.shipped).collect();
@@ -133,7 +133,7 @@ async fn a_dropped_shipment_is_whole_or_absent(ground: Ground) {
         assert_eq!(after.version == order.version, shipped == [0, 0]);
         assert_eq!(shop.level("MUG").await.on_hand, before - shipped[0]);
         assert_eq!(shop.level("CUP").await.on_hand, before - shipped[1]);
-        ended.is_some()
+        Fate::of(ended.is_some(), shipped == [1, 1])
     })
     .await;
     shop.assert_sound().await;

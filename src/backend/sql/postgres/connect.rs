@@ -1,4 +1,4 @@
-//! Connections: what every session is set to, and the pool for reads.
+//! Connections: what every session is set to.
 
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -7,8 +7,6 @@ use sqlx::ConnectOptions as _;
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::postgres::PgConnection;
-use sqlx::postgres::PgPool;
-use sqlx::postgres::PgPoolOptions;
 
 use super::PostgresOptions;
 use super::error;
@@ -18,17 +16,10 @@ use crate::error::Result;
 
 /// How long a connection may take to be opened.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long a connection may lie idle before it is asked whether it still answers.
-const IDLE: Duration = Duration::from_secs(30);
-/// How long the answer may take.
-const PING: Duration = Duration::from_millis(500);
 /// How long a statement waits for a lock; then the batch is repeated.
 const LOCK_TIMEOUT: &str = "2000";
 /// Statements kept prepared on each connection.
 const STATEMENTS: usize = 256;
-/// After this long a connection is opened anew, so that a change of the server's address is followed.
-const LIFE: Duration = Duration::from_secs(30 * 60);
-
 /// What every connection is opened with.
 pub(super) fn options(options: &PostgresOptions) -> Result<PgConnectOptions> {
     // The driver's words are left out: they may repeat the address, and with it the password.
@@ -98,26 +89,4 @@ fn opening(error: &sqlx::Error) -> Error {
             .caused_by(error.to_string()),
         _ => error::map(error),
     }
-}
-
-/// The pool for reads. The driver's own ping on every acquire would be a round trip more; a connection is asked only
-/// after it lay idle, and not for long.
-pub(super) fn pool(options: &PgConnectOptions, size: u32) -> PgPool {
-    PgPoolOptions::new()
-        .max_connections(size)
-        .acquire_timeout(CONNECT)
-        .max_lifetime(LIFE)
-        .test_before_acquire(false)
-        .before_acquire(|connection, meta| {
-            Box::pin(async move {
-                if meta.idle_for < IDLE {
-                    return Ok(true);
-                }
-                Ok(matches!(
-                    tokio::time::timeout(PING, connection.ping()).await,
-                    Ok(Ok(()))
-                ))
-            })
-        })
-        .connect_lazy_with(options.clone())
 }

@@ -8,6 +8,7 @@ mod commit;
 mod connect;
 mod engine;
 mod error;
+mod pool;
 mod reads;
 mod schema;
 #[cfg(all(test, unix, feature = "testkit"))]
@@ -19,6 +20,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use self::engine::PostgresEngine;
+use self::pool::Pool;
 use self::reads::PostgresReads;
 use super::committer::Committer;
 use crate::error::Result;
@@ -122,8 +124,8 @@ impl PostgresStore {
     pub async fn connect(options: PostgresOptions) -> Result<Self> {
         let connect = connect::options(&options)?;
         let epoch = schema::prepare(&connect, &options).await?;
-        let reads = Arc::new(PostgresReads::new(connect::pool(
-            &connect,
+        let reads = Arc::new(PostgresReads::new(Pool::new(
+            connect.clone(),
             options.readers.max(1),
         )));
         let engine = PostgresEngine::new(connect, reads.clone(), options.statement_timeout);

@@ -1,8 +1,6 @@
 //! Reading from PostgreSQL.
 //!
-//! A connection goes back to the pool only after its read ended well. The driver would put one back whose read was
-//! cancelled, with the reply still to come or a permit lost on a dead peer (launchbadge/sqlx#4349, #4385); closing it
-//! instead costs a connection and nothing else.
+//! A read that was cut short closes its connection; a read that met a dead one is repeated on another.
 
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering;
@@ -11,14 +9,13 @@ use async_trait::async_trait;
 use sqlx::AssertSqlSafe;
 use sqlx::Postgres;
 use sqlx::Row as _;
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgArguments;
-use sqlx::postgres::PgPool;
 use sqlx::postgres::PgRow;
 use sqlx::query::Query;
 use uuid::Uuid;
 
 use super::error;
+use super::pool::Pool;
 use crate::backend::sql::dialect::Arg;
 use crate::backend::sql::dialect::Reads;
 use crate::backend::sql::dialect::Statement;
@@ -34,25 +31,12 @@ const ATTEMPTS: u32 = 3;
 /// The reading connections, and the clock of the store.
 #[derive(Debug)]
 pub(super) struct PostgresReads {
-    pool: PgPool,
+    pool: Pool,
     shift: AtomicI64,
 }
 
-/// A connection that is closed unless its use ended well.
-struct Borrowed {
-    connection: Option<PoolConnection<Postgres>>,
-}
-
-impl Drop for Borrowed {
-    fn drop(&mut self) {
-        if let Some(mut connection) = self.connection.take() {
-            connection.close_on_drop();
-        }
-    }
-}
-
 impl PostgresReads {
-    pub(super) fn new(pool: PgPool) -> Self {
+    pub(super) fn new(pool: Pool) -> Self {
         Self {
             pool,
             shift: AtomicI64::new(0),
@@ -77,27 +61,41 @@ impl PostgresReads {
         self.pool.close().await;
     }
 
-    async fn attempt(&self, text: &Text, args: &[Arg]) -> Result<Vec<PgRow>, sqlx::Error> {
-        let mut borrowed = Borrowed {
-            connection: Some(self.pool.acquire().await?),
-        };
-        let Some(connection) = borrowed.connection.as_deref_mut() else {
-            return Err(sqlx::Error::PoolClosed);
-        };
+    async fn attempt(&self, text: &Text, args: &[Arg]) -> Result<Vec<PgRow>, Failed> {
+        let mut borrowed = self.pool.borrow().await.map_err(Failed::Connecting)?;
         let query = match text {
             Text::Constant(statement) => sqlx::query(statement.postgres),
             Text::Composed(sql) => sqlx::query(AssertSqlSafe(sql.clone())),
         };
-        let rows = args.iter().fold(query, bind).fetch_all(connection).await;
-        let kept = match &rows {
-            Ok(_) => true,
-            Err(error) => error.as_database_error().is_some() && !error::is_connection(error),
-        };
-        if kept {
-            drop(borrowed.connection.take());
+        match args
+            .iter()
+            .fold(query, bind)
+            .fetch_all(&mut borrowed.connection)
+            .await
+        {
+            Ok(rows) => {
+                borrowed.give_back();
+                Ok(rows)
+            }
+            Err(error) if error::is_connection(&error) => Err(Failed::Connection(error)),
+            Err(error) => {
+                if error.as_database_error().is_some() {
+                    borrowed.give_back();
+                }
+                Err(Failed::Statement(error))
+            }
         }
-        rows
     }
+}
+
+/// How an attempt to read failed.
+enum Failed {
+    /// No connection could be had.
+    Connecting(Error),
+    /// The connection was lost, or prepared for an older schema.
+    Connection(sqlx::Error),
+    /// The statement was refused.
+    Statement(sqlx::Error),
 }
 
 fn bind<'q>(query: Query<'q, Postgres, PgArguments>, arg: &'q Arg) -> Query<'q, Postgres, PgArguments> {
@@ -125,8 +123,14 @@ impl Reads for PostgresReads {
                     ));
                 }
                 Some(Ok(rows)) => return Ok(rows),
-                Some(Err(error)) if attempt < ATTEMPTS && error::is_connection(&error) => attempt += 1,
-                Some(Err(error)) => return Err(error::map(&error)),
+                Some(Err(Failed::Connection(_))) if attempt < ATTEMPTS => {
+                    attempt += 1;
+                    self.pool.forget_idle();
+                }
+                Some(Err(Failed::Connecting(error))) => return Err(error),
+                Some(Err(Failed::Connection(error) | Failed::Statement(error))) => {
+                    return Err(error::map(&error));
+                }
             }
         }
     }
