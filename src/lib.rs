@@ -132,3 +132,14 @@ pub use spi::store::OrderQuery;
 pub use spi::store::ProductOrder;
 pub use spi::store::ProductQuery;
 pub use transaction::Tx;
+
+/// The examples in the documents, compiled and run.
+#[cfg(all(doctest, feature = "sqlite", feature = "postgres", feature = "testkit"))]
+mod documents {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/transactions.md")]
+    struct Transactions;
+    #[doc = include_str!("../docs/testing.md")]
+    struct Testing;
+}

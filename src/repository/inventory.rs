@@ -130,8 +130,8 @@ impl Inventory {
     /// - The note goes into the ledger; an empty one is none.
     ///
     /// # Errors
-    /// - `InvalidInput`: field `sku`; `quantity` for a difference of nothing, past a million, or below zero
-    ///   on hand; `note` past 200 characters.
+    /// - `InvalidInput`: field `sku`; `quantity` for a difference of nothing or past a million; `on_hand` where
+    ///   less than nothing would be left; `note` past 200 characters.
     /// - `Timeout`, `Unavailable`, `OutcomeUnknown`.
     ///
     /// # Cancel safety

@@ -17,7 +17,7 @@ use crate::support::crowd;
 use crate::support::until;
 
 /// How long after its last poll an attempt is dropped: before its write is sent, on its way, and when it is done.
-const PAUSES: [Duration; 7] = [0, 100, 300, 800, 2_000, 5_000, 0].map(Duration::from_micros);
+const PAUSES_IN_MICROS: [u64; 7] = [0, 100, 300, 800, 2_000, 5_000, 0];
 /// More than anything needs.
 const MOST_POLLS: usize = 2_000;
 /// For what is not waited for otherwise.
@@ -75,7 +75,7 @@ impl Fate {
 /// Makes attempts that are dropped after 1 poll, after 2, until one ends; again for each pause.
 async fn drop_everywhere(ground: &Ground, shop: &Shop, mut attempt: impl AsyncFnMut(usize, Cut) -> Fate) {
     let (mut number, mut whole, mut absent) = (0, 0, 0);
-    for pause in PAUSES {
+    for pause in PAUSES_IN_MICROS.map(Duration::from_micros) {
         let mut polls = 1;
         loop {
             number += 1;
@@ -90,7 +90,7 @@ async fn drop_everywhere(ground: &Ground, shop: &Shop, mut attempt: impl AsyncFn
         }
     }
     println!("{number} attempts, {absent} dropped without effect, {whole} dropped and whole");
-    assert!(whole + absent >= PAUSES.len(), "nothing was dropped");
+    assert!(whole + absent >= PAUSES_IN_MICROS.len(), "nothing was dropped");
     assert_serves(ground, shop).await;
 }
 

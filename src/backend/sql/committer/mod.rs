@@ -153,7 +153,7 @@ impl Committer {
         {
             Some(trouble) => Error::new(
                 ErrorKind::Unavailable,
-                format!("nothing was sent, the database cannot be reached: {trouble}"),
+                format!("nothing was applied, the database cannot be reached: {trouble}"),
             ),
             None => timeout(),
         }

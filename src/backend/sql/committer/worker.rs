@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
+use std::time::Instant;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -73,100 +74,111 @@ impl<E: Engine> Worker<E> {
         Some(batch)
     }
 
+    /// Brings each set of the batch to its answer.
     async fn settle(&mut self, mut batch: Vec<Job>) {
-        let mut round = 0;
-        loop {
-            if !self.connect(&mut batch).await {
-                return;
-            }
+        let mut rounds = 0;
+        let mut voids = 0;
+        while self.connect(&mut batch).await {
             batch.retain(Job::send);
             if batch.is_empty() {
                 return;
             }
-            let sets: Vec<&WriteSet> = batch.iter().map(|job| &job.set).collect();
-            let mut plan = match lay_out(&sets) {
-                Ok(plan) => plan,
-                Err(error) => return self.fail(batch, error).await,
-            };
-            if plan.payload.bytes() > crate::backend::sql::LIMITS.bytes {
-                batch.iter().for_each(Job::unsend);
-                return self.fail(batch, too_large()).await;
-            }
-            let commit = Uuid::now_v7();
-            let mut ran = self.engine.run(commit, &mut plan).await;
-            if let Ran::Unknown(error) = ran {
-                match self.resolve(commit, &mut batch, error).await {
-                    Some(found) => ran = found,
-                    None => return,
+            match self.attempt(&mut batch).await {
+                Attempt::Answered => return,
+                Attempt::Admitted { progress } => rounds += u32::from(!progress),
+                Attempt::Voided(error) => {
+                    // Nothing is wrong with the sets: they go again for as long as somebody waits.
+                    voids += 1;
+                    self.pause(&mut batch, &error, voids).await;
                 }
-            }
-            match ran {
-                Ran::Applied(applied) => return answer(batch, &applied),
-                Ran::Refused(facts) => {
-                    let before = batch.len();
-                    batch = reply_refused(batch, &plan, &facts);
-                    let stuck = batch.len() == before;
-                    round += u32::from(stuck);
-                }
-                Ran::Failed { error, again } => {
+                Attempt::Failed { error, again } => {
                     batch.iter().for_each(Job::unsend);
-                    round += 1;
-                    if !again || round > ROUNDS {
+                    rounds += 1;
+                    if !again || rounds > ROUNDS {
                         return self.fail(batch, error).await;
                     }
-                    tokio::time::sleep(Backoff::default().next(round)).await;
+                    tokio::time::sleep(Backoff::default().next(rounds)).await;
                 }
-                Ran::Unknown(_) => {}
             }
-            if batch.is_empty() {
-                return;
-            }
-            if round > ROUNDS {
+            if rounds > ROUNDS {
                 let error = Error::new(ErrorKind::Conflict, "the facts kept moving");
                 return self.fail(batch, error).await;
             }
         }
     }
 
+    /// One database transaction; what is answered leaves the batch.
+    async fn attempt(&mut self, batch: &mut Vec<Job>) -> Attempt {
+        let sets: Vec<&WriteSet> = batch.iter().map(|job| &job.set).collect();
+        let mut plan = match lay_out(&sets) {
+            Ok(plan) => plan,
+            Err(error) => return Attempt::Failed { error, again: false },
+        };
+        if plan.payload.bytes() > crate::backend::sql::LIMITS.bytes {
+            return Attempt::Failed {
+                error: too_large(),
+                again: false,
+            };
+        }
+        let commit = Uuid::now_v7();
+        match self.engine.run(commit, &mut plan).await {
+            Ran::Applied(applied) => {
+                answer(std::mem::take(batch), &applied);
+                Attempt::Answered
+            }
+            Ran::Refused(facts) => {
+                let before = batch.len();
+                *batch = reply_refused(std::mem::take(batch), &plan, &facts);
+                Attempt::Admitted {
+                    progress: batch.len() < before,
+                }
+            }
+            Ran::Failed { error, again } => Attempt::Failed { error, again },
+            Ran::Unknown(lost) => self.resolve(commit, batch, lost).await,
+        }
+    }
+
+    /// Waits before the next try, and lets go of the sets that nobody waits for.
+    async fn pause(&mut self, batch: &mut Vec<Job>, error: &Error, attempt: u32) {
+        batch.iter().for_each(Job::unsend);
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+        tokio::time::sleep(Backoff::default().next(attempt)).await;
+        batch.retain(|job| !job.deadline.is_over());
+    }
+
     /// Waits for a connection as long as one caller waits; whose deadline is over leaves by itself.
     async fn connect(&mut self, batch: &mut Vec<Job>) -> bool {
         let mut attempt = 0;
-        loop {
+        while !batch.is_empty() {
             match self.engine.ready().await {
                 Ok(()) => {
                     *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
                     return true;
                 }
                 Err(error) => {
-                    *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
-                    batch.retain(|job| !job.deadline.is_over());
-                    if batch.is_empty() {
-                        return false;
-                    }
                     attempt += 1;
-                    tokio::time::sleep(Backoff::default().next(attempt)).await;
+                    self.pause(batch, &error, attempt).await;
                 }
             }
         }
+        false
     }
 
     /// After a lost reply: the truth, found on a fresh connection.
-    async fn resolve(&mut self, commit: Uuid, batch: &mut Vec<Job>, lost: Error) -> Option<Ran> {
-        let until = batch.iter().map(|job| job.deadline.instant()).max()? + AFTERMATH;
+    async fn resolve(&mut self, commit: Uuid, batch: &mut Vec<Job>, lost: Error) -> Attempt {
+        let last = batch.iter().map(|job| job.deadline.instant()).max();
+        let until = last.unwrap_or_else(Instant::now) + AFTERMATH;
         let mut attempt = 0;
-        while std::time::Instant::now() < until {
+        while Instant::now() < until {
             if self.engine.ready().await.is_ok() {
                 match self.engine.resolve(commit).await {
-                    Ok(Some(applied)) => return Some(Ran::Applied(applied)),
-                    Ok(None) => {
-                        batch.iter().for_each(Job::unsend);
-                        return Some(Ran::Failed {
-                            error: lost,
-                            again: true,
-                        });
+                    Ok(Some(applied)) => {
+                        answer(std::mem::take(batch), &applied);
+                        return Attempt::Answered;
                     }
+                    Ok(None) => return Attempt::Voided(lost),
                     Err(error) => {
-                        tracing::debug!(kind = ?error.kind(), "the outcome of a commit is still open")
+                        tracing::debug!(kind = ?error.kind(), "the outcome of a commit is still open");
                     }
                 }
             }
@@ -175,12 +187,10 @@ impl<E: Engine> Worker<E> {
         }
         tracing::warn!("the outcome of a commit could not be found out");
         for job in batch.drain(..) {
-            job.answer(Err(Error::new(
-                ErrorKind::OutcomeUnknown,
-                "the outcome could not be found out",
-            )));
+            let error = Error::new(ErrorKind::OutcomeUnknown, "the outcome could not be found out");
+            job.answer(Err(error));
         }
-        None
+        Attempt::Answered
     }
 
     /// A failure that may be one set's alone: the others go without it.
@@ -196,6 +206,18 @@ impl<E: Engine> Worker<E> {
             Box::pin(self.settle(vec![job])).await;
         }
     }
+}
+
+/// How far one database transaction brought a batch.
+enum Attempt {
+    /// Every set has its answer.
+    Answered,
+    /// The sets that are left hold on the facts that were read; `progress` tells whether any was answered.
+    Admitted { progress: bool },
+    /// It was lost on its way and can never be applied.
+    Voided(Error),
+    /// It failed, and nothing was applied.
+    Failed { error: Error, again: bool },
 }
 
 fn answer(batch: Vec<Job>, applied: &Applied) {

@@ -83,7 +83,7 @@ pub(super) enum Phase {
     History,
 }
 
-/// What the facts of a look are about; the letter names their list in the answer.
+/// What the facts of a look are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Facts {
     /// `f1` version or 0, `f2` whether it is live; of a root, by its position in [`ROOTS`].

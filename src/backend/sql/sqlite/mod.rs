@@ -37,7 +37,7 @@ use crate::spi::store::WriteSet;
 
 /// How long a writer waits for another process that writes to the same file.
 const BUSY: Duration = Duration::from_secs(5);
-/// Statements kept prepared on each connection: the commit program has about seventy.
+/// Statements kept prepared on each connection: the commit program has about fifty.
 const STATEMENTS: usize = 256;
 
 static CAPABILITY: Capability = super::capability("sqlite");
