@@ -5,6 +5,7 @@
 //! - Both ways to an order are named by a key of the caller: one order comes of a key, however often the call
 //!   is made.
 
+mod charge;
 mod fingerprint;
 mod once;
 mod pay;
@@ -18,9 +19,9 @@ mod terms;
 #[cfg(all(test, feature = "sqlite", feature = "testkit"))]
 mod tests;
 
-pub use pay::Charge;
-pub use pay::Due;
-pub use pay::Paid;
+pub use charge::Charge;
+pub use charge::Due;
+pub use charge::Paid;
 pub use pay::Pay;
 pub use place::Place;
 pub use place::Placed;

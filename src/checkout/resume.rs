@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::pay::Charge;
-use super::pay::Due;
-use super::pay::Paid;
+use super::charge::Charge;
+use super::charge::Due;
+use super::charge::Paid;
 use super::place::load;
 use super::settle::Attempt;
 use super::settle::outcome;
@@ -140,7 +140,8 @@ where
         Err(source) => {
             let source = source.into();
             give_up_lease(context, known).await;
-            let message = "the call to the provider failed and may have moved money: resume with the same key";
+            let message =
+                "the call to the provider failed and may have moved money: resume with the same key";
             Err(concerning(
                 Error::new(ErrorKind::Unavailable, message)
                     .retry(Retry::SameKey)

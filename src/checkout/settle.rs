@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use super::charge::Answer;
+use super::charge::Charge;
+use super::charge::Paid;
 use super::once::MOST_SOURCINGS;
 use super::once::find_claim;
-use super::pay::Answer;
-use super::pay::Charge;
-use super::pay::Paid;
 use super::place::load;
 use super::quote::resourced;
 use crate::error::Error;

@@ -90,7 +90,7 @@ async fn drop_everywhere(ground: &Ground, shop: &Shop, mut attempt: impl AsyncFn
         }
     }
     println!("{number} attempts, {absent} dropped without effect, {whole} dropped and whole");
-    assert!(whole + absent >= PAUSES_IN_MICROS.len(), "nothing was dropped");
+    assert!(whole + absent > 0, "nothing was dropped");
     assert_serves(ground, shop).await;
 }
 

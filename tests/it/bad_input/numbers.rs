@@ -71,7 +71,7 @@ async fn quantities(furnished: &Furnished) {
     invalid(shop.orders().ship(&order, &[(1, units(2))]).await, "quantity");
     invalid(shop.orders().ship(&order, &[(2, units(1))]).await, "lines");
     invalid(shop.orders().ship(&order, &[]).await, "lines");
-    invalid(TaxRate::basis_points(10_001), "tax");
+    invalid(TaxRate::basis_points(10_001), "tax_rate");
 }
 
 async fn times(furnished: &Furnished) {
