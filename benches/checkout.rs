@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo bench --features full --bench checkout                 # writes docs/benchmarks/checkout.md
-//! cargo bench --features full --bench checkout -- --quick      # some seconds, writes nothing; also: postgres, sqlite
+//! cargo bench --features full --bench checkout -- --quick      # some seconds, writes nothing; also: postgres, sqlite, shop
 //! ```
 
 mod support;
@@ -109,6 +109,7 @@ struct Effort {
     round: Duration,
     warm_up: usize,
     callers: &'static [usize],
+    ways: usize,
 }
 
 impl Effort {
@@ -119,6 +120,7 @@ impl Effort {
             round: Duration::from_millis(settings.pick(1_500, 100)),
             warm_up: settings.pick(600, 60),
             callers: settings.pick(&[1, 64], &[64]),
+            ways: settings.ways(3),
         }
     }
 }
@@ -403,7 +405,7 @@ async fn measure_engine(engine: Engine, places: &Places, effort: Effort) -> Resu
         (Demand::Spread, 3),
     ] {
         let mut stands = Vec::new();
-        for way in Way::of(engine) {
+        for way in Way::of(engine).iter().take(effort.ways) {
             stands.push(Stand::open(engine, *way, places, effort.skus).await?);
         }
         for callers in effort.callers {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo bench --features full --bench reads                    # writes docs/benchmarks/reads.md
-//! cargo bench --features full --bench reads -- --quick         # a few seconds, writes nothing; also: postgres, sqlite
+//! cargo bench --features full --bench reads -- --quick         # a few seconds, writes nothing; also: postgres, sqlite, shop
 //! ```
 
 mod support;
@@ -233,6 +233,7 @@ struct Effort {
     rounds: usize,
     keyed: usize,
     batches: usize,
+    sides: usize,
 }
 
 impl Effort {
@@ -242,6 +243,7 @@ impl Effort {
             rounds: settings.pick(31, 3),
             keyed: settings.pick(400, 60),
             batches: settings.pick(20, 5),
+            sides: settings.ways(Side::ALL.len()),
         }
     }
 
@@ -280,7 +282,8 @@ async fn measure(
     server: Option<u32>,
 ) -> Result<Outcome> {
     let reads = effort.reads(case);
-    for side in Side::ALL {
+    let sides = &Side::ALL[..effort.sides];
+    for side in sides.iter().copied() {
         // Connections are opened, statements prepared and planned for good.
         run(readers, side, case, effort, 0, reads.max(20)).await?;
     }
@@ -288,9 +291,9 @@ async fn measure(
     let mut medians: [Vec<f64>; 3] = Default::default();
     let before = Cpu::now(server);
     for round in 0..effort.rounds {
-        for turn in 0..Side::ALL.len() {
-            let index = (round + turn) % Side::ALL.len();
-            let mut times = run(readers, Side::ALL[index], case, effort, round * reads, reads).await?;
+        for turn in 0..sides.len() {
+            let index = (round + turn) % sides.len();
+            let mut times = run(readers, sides[index], case, effort, round * reads, reads).await?;
             medians[index].push(times.percentile(50));
             samples[index].append(times);
         }
@@ -308,7 +311,7 @@ async fn measure(
             .map(|other| median(medians[0].iter().zip(other).map(|(shop, other)| shop / other))),
         cpu,
     };
-    for (index, side) in Side::ALL.into_iter().enumerate() {
+    for (index, side) in sides.iter().copied().enumerate() {
         let region = Region::new(ALLOCATOR);
         let counted = run(readers, side, case, effort, 0, reads).await?.count() as f64;
         let change = region.change();

@@ -112,10 +112,7 @@ impl Goods {
             let receipts: Vec<_> = skus.iter().map(|sku| (sku.clone(), Quantity::MAX)).collect();
             shop.inventory().receive_many(&location, &receipts).await?;
         }
-        Ok(Self {
-            skus,
-            random: 0x5eed,
-        })
+        Ok(Self { skus, random: 0x5eed })
     }
 
     /// Carts with so many lines of different SKUs, quoted.

@@ -5,6 +5,7 @@
 pub(crate) struct Settings {
     is_quick: bool,
     only: Option<Engine>,
+    is_alone: bool,
 }
 
 /// Where the shop lies.
@@ -26,7 +27,8 @@ impl Engine {
 }
 
 impl Settings {
-    /// Reads the arguments: `--quick` (or `--test`, as test runners say it), `postgres` or `sqlite` for one engine alone.
+    /// Reads the arguments: `--quick` (or `--test`, as test runners say it), `postgres` or `sqlite` for one engine alone,
+    /// `shop` for the shop without what it is compared with, as a profiler wants it.
     pub(crate) fn from_args() -> Self {
         let args: Vec<String> = std::env::args().skip(1).collect();
         let has = |name: &str| args.iter().any(|arg| arg == name);
@@ -39,6 +41,7 @@ impl Settings {
         Self {
             is_quick: has("--quick") || has("--test") || !has("--bench"),
             only,
+            is_alone: has("shop"),
         }
     }
 
@@ -51,8 +54,13 @@ impl Settings {
         self.only.is_none_or(|only| only == engine)
     }
 
+    /// How many of the ways to do the same are taken, the shop's first.
+    pub(crate) fn ways(self, all: usize) -> usize {
+        if self.is_alone { 1 } else { all }
+    }
+
     /// Whether the numbers are good enough to be kept: all of them, at full length.
     pub(crate) fn is_report(self) -> bool {
-        !self.is_quick && self.only.is_none()
+        !self.is_quick && self.only.is_none() && !self.is_alone
     }
 }

@@ -1,6 +1,7 @@
 //! Every write dropped at every await, with two reading connections: afterwards the pool serves, no session stays in a
 //! transaction, every write is whole or absent.
 
+mod carts;
 mod catalogue;
 mod checkout;
 mod stock;
@@ -96,7 +97,10 @@ async fn drop_everywhere(ground: &Ground, shop: &Shop, mut attempt: impl AsyncFn
 
 /// Waits until what was sent before is settled: the store takes writes in turn.
 async fn settled(shop: &Shop) {
-    shop.inventory().receive("AFTERWARDS", &berlin(), 1).await.unwrap();
+    shop.inventory()
+        .receive("AFTERWARDS", &berlin(), 1)
+        .await
+        .unwrap();
 }
 
 /// Demands that all connections serve, and that none is left over or in a transaction.

@@ -87,7 +87,9 @@ async fn a_process_killed_under_load_loses_nothing_and_charges_nobody_twice(grou
         assert_all_is_well(&shop, &books).await;
         shop.close().await;
     }
-    println!("{acknowledged} orders acknowledged; {resumed} payments finished afterwards, {absent} never begun");
+    println!(
+        "{acknowledged} orders acknowledged; {resumed} payments finished afterwards, {absent} never begun"
+    );
     assert!(acknowledged > 0 && resumed > 0, "the load was none");
 }
 
@@ -95,14 +97,20 @@ async fn a_process_killed_under_load_loses_nothing_and_charges_nobody_twice(grou
 async fn run_and_kill(ground: &Ground, books: &Books, round: u64, moment: Moment) -> Said {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "crash::child::child", "--nocapture", "--ignored"]);
-    command.env(child::URL, ground.url()).env(child::BOOKS, &books.0).env(child::ROUND, round.to_string());
+    command
+        .env(child::URL, ground.url())
+        .env(child::BOOKS, &books.0)
+        .env(child::ROUND, round.to_string());
     if let Some(schema) = ground.schema() {
         command.env(child::SCHEMA, schema);
     }
     if let Moment::Charged(number) = moment {
         command.env(child::STUCK_AT, number.to_string());
     }
-    command.stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true);
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true);
     let mut process = command.spawn().unwrap();
     let mut said = Said::default();
     let mut lines = BufReader::new(process.stdout.take().unwrap());
@@ -143,7 +151,10 @@ async fn assert_acknowledged(shop: &Shop, said: &Said) {
     for (ids, is_paid) in [(&said.placed, false), (&said.paid, true)] {
         for (id, order) in ids.iter().zip(shop.orders().get_many(ids).await.unwrap()) {
             let order = order.unwrap_or_else(|| panic!("order {id} was acknowledged and is not there"));
-            assert_eq!((order.status, order.fulfilment), (OrderStatus::Placed, FulfilmentStatus::Unfulfilled));
+            assert_eq!(
+                (order.status, order.fulfilment),
+                (OrderStatus::Placed, FulfilmentStatus::Unfulfilled)
+            );
             assert_eq!(order.paid.captured, if is_paid { order.total.minor() } else { 0 });
         }
     }
@@ -158,23 +169,36 @@ async fn resume(shop: &Shop, books: &Books, name: &str) -> Option<bool> {
     let paid = match shop.checkout().resume(&key(name), charge).await {
         Ok(paid) => paid,
         Err(error) if error.is(ErrorKind::NotFound) => {
-            assert!(!books.read().contains_key(name), "{name} was charged and is not there");
+            assert!(
+                !books.read().contains_key(name),
+                "{name} was charged and is not there"
+            );
             return None;
         }
         Err(error) => panic!("{name}: {error:?}"),
     };
     assert!(matches!(&paid, Paid::Order { .. }), "{name}: {paid:?}");
     let order = shop.orders().require(paid.order().id).await.unwrap();
-    assert_eq!((order.status, order.paid.captured), (OrderStatus::Placed, order.total.minor()));
+    assert_eq!(
+        (order.status, order.paid.captured),
+        (OrderStatus::Placed, order.total.minor())
+    );
     Some(paid.replayed())
 }
 
 async fn assert_all_is_well(shop: &Shop, books: &Books) {
     shop.assert_sound().await;
     let orders = shop.every_order().await;
-    assert!(orders.iter().all(|order| order.status == OrderStatus::Placed), "a payment is not finished");
+    assert!(
+        orders.iter().all(|order| order.status == OrderStatus::Placed),
+        "a payment is not finished"
+    );
     for (name, keys) in books.read() {
-        assert_eq!(keys.len(), 1, "{name} was charged under more than one provider key");
+        assert_eq!(
+            keys.len(),
+            1,
+            "{name} was charged under more than one provider key"
+        );
     }
     let paid = orders.iter().filter(|order| order.paid.captured > 0).count();
     assert_eq!(books.read().len(), paid, "charges and paid orders differ");
@@ -209,8 +233,13 @@ impl Books {
     /// A provider honours its idempotency key: charging it again is no second charge.
     fn charge(&self, name: &str, due: &Due) {
         use std::io::Write as _;
-        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&self.0).unwrap();
-        file.write_all(format!("{name} {}\n", due.provider_key).as_bytes()).unwrap();
+        let mut file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.0)
+            .unwrap();
+        file.write_all(format!("{name} {}\n", due.provider_key).as_bytes())
+            .unwrap();
     }
 
     /// The provider keys that each key was charged under.
@@ -218,7 +247,10 @@ impl Books {
         let mut charges: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
         for line in std::fs::read_to_string(&self.0).unwrap_or_default().lines() {
             if let Some((name, provider_key)) = line.split_once(' ') {
-                charges.entry(name.to_owned()).or_default().insert(provider_key.to_owned());
+                charges
+                    .entry(name.to_owned())
+                    .or_default()
+                    .insert(provider_key.to_owned());
             }
         }
         charges

@@ -24,7 +24,9 @@ const PASSWORD: &str = "s3cret-Passw0rd";
 
 /// Demands the kind, and an error that keeps the secrets of its address.
 fn assert_refused<T>(opened: Result<T, Error>, kind: ErrorKind, what: &str) -> Error {
-    let Err(error) = opened else { panic!("{what} was opened") };
+    let Err(error) = opened else {
+        panic!("{what} was opened")
+    };
     assert_eq!(error.kind(), kind, "{what}: {error:?}");
     assert!(!error.message().is_empty());
     let mut texts = vec![error.to_string(), format!("{error:?}"), format!("{error:#?}")];
@@ -34,14 +36,21 @@ fn assert_refused<T>(opened: Result<T, Error>, kind: ErrorKind, what: &str) -> E
         source = cause.source();
     }
     for text in texts {
-        assert!(!text.contains(PASSWORD) && !text.contains("anna"), "{what} tells its address: {text}");
+        assert!(
+            !text.contains(PASSWORD) && !text.contains("anna"),
+            "{what} tells its address: {text}"
+        );
     }
     error
 }
 
 /// A port that nobody listens on.
 fn nowhere() -> String {
-    let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let port = TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     format!("postgres://anna:{PASSWORD}@127.0.0.1:{port}/shop?sslmode=disable")
 }
 
@@ -71,7 +80,9 @@ async fn what_is_no_database_file_is_refused() {
     std::fs::create_dir(&empty_folder).unwrap();
     for path in [&text, &empty_folder, &folder.join("missing").join("shop.db")] {
         let opened = Stockroom::open(&format!("sqlite://{}", path.display())).await;
-        let Err(error) = opened else { panic!("{} was opened", path.display()) };
+        let Err(error) = opened else {
+            panic!("{} was opened", path.display())
+        };
         assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
     }
     assert_eq!(std::fs::read_to_string(&text).unwrap(), words);
@@ -87,7 +98,12 @@ async fn a_database_of_something_else_is_left_as_it_is() {
     let url = format!("sqlite://{}", path.display());
     let checked = SqliteStore::open(SqliteOptions::new(&url).migrate(Migrate::Check)).await;
     assert_eq!(checked.unwrap_err().kind(), ErrorKind::Config);
-    assert_eq!(other.texts("SELECT name FROM sqlite_master WHERE type = 'table'").await, ["recipes"]);
+    assert_eq!(
+        other
+            .texts("SELECT name FROM sqlite_master WHERE type = 'table'")
+            .await,
+        ["recipes"]
+    );
 }
 
 on!([file postgres]
@@ -103,13 +119,17 @@ async fn open(ground: &Ground, migrate: Migrate) -> Result<(), Error> {
             let options = PostgresOptions::new(ground.url()).schema(schema).migrate(migrate);
             PostgresStore::connect(options).await.map(drop)
         }
-        None => SqliteStore::open(SqliteOptions::new(ground.url()).migrate(migrate)).await.map(drop),
+        None => SqliteStore::open(SqliteOptions::new(ground.url()).migrate(migrate))
+            .await
+            .map(drop),
     }
 }
 
 async fn a_newer_schema_is_refused_and_left_as_it_is(ground: Ground) {
     ground.open().await.close().await;
-    ground.texts("INSERT INTO stockroom_migrations (version) VALUES (999)").await;
+    ground
+        .texts("INSERT INTO stockroom_migrations (version) VALUES (999)")
+        .await;
     let before = ground.dump().await;
     for migrate in [Migrate::Check, Migrate::Create, Migrate::Apply] {
         let error = open(&ground, migrate).await.unwrap_err();
@@ -135,8 +155,18 @@ async fn what_was_opened_before_opens_again(ground: Ground) {
     let shop = ground.open().await;
     let id = shop.stock("MUG", 3).await.id;
     shop.close().await;
-    assert_eq!(shop.products().get(id).await.unwrap_err().kind(), ErrorKind::Unavailable);
-    assert_eq!(shop.carts().create(stockroom::Owner::Guest).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(
+        shop.products().get(id).await.unwrap_err().kind(),
+        ErrorKind::Unavailable
+    );
+    assert_eq!(
+        shop.carts()
+            .create(stockroom::Owner::Guest)
+            .await
+            .unwrap_err()
+            .kind(),
+        ErrorKind::Unavailable
+    );
     for migrate in [Migrate::Check, Migrate::Create, Migrate::Apply] {
         open(&ground, migrate).await.unwrap();
     }
@@ -149,43 +179,83 @@ async fn a_server_that_is_not_there_is_unavailable() {
     let url = nowhere();
     assert_refused(Stockroom::open(&url).await, ErrorKind::Unavailable, "no server");
     let options = PostgresOptions::new(&url);
-    assert_refused(PostgresStore::connect(options).await, ErrorKind::Unavailable, "no server");
+    assert_refused(
+        PostgresStore::connect(options).await,
+        ErrorKind::Unavailable,
+        "no server",
+    );
     assert!(begun.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_that_does_not_answer_is_unavailable() {
-    let Some(server) = engines::require(engines::Postgres::shared().await).unwrap() else { return };
+    let Some(server) = engines::require(engines::Postgres::shared().await).unwrap() else {
+        return;
+    };
     let proxy = Proxy::start(server.address()).await.unwrap();
     proxy.set_line(Line::Silent).await;
-    let url = format!("postgres://anna:{PASSWORD}@{}/shop?sslmode=disable", proxy.address());
+    let url = format!(
+        "postgres://anna:{PASSWORD}@{}/shop?sslmode=disable",
+        proxy.address()
+    );
     let begun = Instant::now();
-    assert_refused(Stockroom::open(&url).await, ErrorKind::Unavailable, "a silent server");
+    assert_refused(
+        Stockroom::open(&url).await,
+        ErrorKind::Unavailable,
+        "a silent server",
+    );
     assert!(begun.elapsed() < Duration::from_secs(15));
 }
 
 /// The address of the server with another user, password and database.
 fn address_of(server: &engines::Postgres, credentials: &str, database: &str) -> String {
-    format!("postgres://{credentials}@{}/{database}?sslmode=disable", server.address())
+    format!(
+        "postgres://{credentials}@{}/{database}?sslmode=disable",
+        server.address()
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn who_may_not_come_in_is_told_so() {
-    let Some((server, ground)) = Ground::own_server().await else { return };
-    ground.texts(&format!("CREATE ROLE anna LOGIN PASSWORD '{PASSWORD}'")).await;
+    let Some((server, ground)) = Ground::own_server().await else {
+        return;
+    };
+    ground
+        .texts(&format!("CREATE ROLE anna LOGIN PASSWORD '{PASSWORD}'"))
+        .await;
     ground.texts("CREATE DATABASE shop").await;
 
     let wrong = address_of(&server, &format!("anna:{PASSWORD}-not"), "shop");
-    assert_refused(Stockroom::open(&wrong).await, ErrorKind::Unauthenticated, "a wrong password");
+    assert_refused(
+        Stockroom::open(&wrong).await,
+        ErrorKind::Unauthenticated,
+        "a wrong password",
+    );
     let nobody = address_of(&server, &format!("nobody:{PASSWORD}"), "shop");
-    assert_refused(Stockroom::open(&nobody).await, ErrorKind::Unauthenticated, "an unknown user");
+    assert_refused(
+        Stockroom::open(&nobody).await,
+        ErrorKind::Unauthenticated,
+        "an unknown user",
+    );
     let elsewhere = address_of(&server, &format!("anna:{PASSWORD}"), "elsewhere");
-    assert_refused(Stockroom::open(&elsewhere).await, ErrorKind::Config, "an unknown database");
+    assert_refused(
+        Stockroom::open(&elsewhere).await,
+        ErrorKind::Config,
+        "an unknown database",
+    );
     // Since PostgreSQL 15 not everyone may create tables in the schema that is there.
     let guest = address_of(&server, &format!("anna:{PASSWORD}"), "shop");
-    assert_refused(Stockroom::open(&guest).await, ErrorKind::PermissionDenied, "a role without privileges");
+    assert_refused(
+        Stockroom::open(&guest).await,
+        ErrorKind::PermissionDenied,
+        "a role without privileges",
+    );
     let unschooled = PostgresOptions::new(&guest).schema("no such; DROP");
-    assert_refused(PostgresStore::connect(unschooled).await, ErrorKind::Config, "a schema of no name");
+    assert_refused(
+        PostgresStore::connect(unschooled).await,
+        ErrorKind::Config,
+        "a schema of no name",
+    );
 
     ground.texts("ALTER DATABASE shop OWNER TO anna").await;
     let shop = Stockroom::open(&guest).await.unwrap();

@@ -13,6 +13,7 @@ use stockroom::ErrorKind;
 use stockroom::OrderId;
 use stockroom::Place;
 use stockroom::Quote;
+use stockroom::testkit::proxy::Line;
 use stockroom::testkit::proxy::Loss;
 use stockroom::testkit::proxy::Proxy;
 use stockroom::testkit::proxy::When;
@@ -72,7 +73,11 @@ async fn trade(shop: &Shop, name: String, told: &mut Told) -> Result<(), Error> 
 }
 
 /// Trades by many callers until it is enough; every call has the whole deadline.
-async fn load(shop: &Shop, callers: usize, enough: impl Fn() -> bool + Clone + Send + Sync + 'static) -> Told {
+async fn load(
+    shop: &Shop,
+    callers: usize,
+    enough: impl Fn() -> bool + Clone + Send + Sync + 'static,
+) -> Told {
     let seller = shop.within(DEADLINE);
     let told = crowd(callers, move |caller| {
         let (shop, enough) = (seller.clone(), enough.clone());
@@ -100,14 +105,26 @@ async fn load(shop: &Shop, callers: usize, enough: impl Fn() -> bool + Clone + S
 
 /// Demands that every call was answered with success, and that what was told is what is stored.
 async fn assert_true(shop: &Shop, told: &Told) {
-    let kinds: BTreeSet<_> = told.errors.iter().map(|error| format!("{:?}", error.kind())).collect();
-    assert!(told.errors.is_empty(), "{} calls of {kinds:?}, such as {:?}", told.errors.len(), told.errors[0]);
+    let kinds: BTreeSet<_> = told
+        .errors
+        .iter()
+        .map(|error| format!("{:?}", error.kind()))
+        .collect();
+    assert!(
+        told.errors.is_empty(),
+        "{} calls of {kinds:?}, such as {:?}",
+        told.errors.len(),
+        told.errors[0]
+    );
     assert_eq!(shop.level("INBOX").await.on_hand, told.received);
     let stored: BTreeSet<_> = shop.every_order().await.iter().map(|order| order.id).collect();
     let placed: BTreeSet<_> = told.placed.iter().copied().collect();
     assert_eq!(placed.len(), told.placed.len(), "two calls were given one order");
     assert_eq!(stored, placed);
-    assert_eq!(shop.level("MUG").await.allocated, i64::try_from(placed.len()).unwrap());
+    assert_eq!(
+        shop.level("MUG").await.allocated,
+        i64::try_from(placed.len()).unwrap()
+    );
     shop.assert_sound().await;
 }
 
@@ -115,21 +132,37 @@ async fn prepare(ground: &Ground) -> Shop {
     let shop = ground.open().await;
     shop.stock("MUG", 1_000_000).await;
     shop.inventory().receive("INBOX", &berlin(), 1).await.unwrap();
-    shop.inventory().adjust("INBOX", &berlin(), -1, "so that the level is there").await.unwrap();
+    shop.inventory()
+        .adjust("INBOX", &berlin(), -1, "so that the level is there")
+        .await
+        .unwrap();
     shop
 }
 
 /// Cuts commits before the server has them, after it, and while it gets them late.
 fn lose_commits(proxy: &Proxy, dice: &mut Dice) {
-    let losses = [(Loss::Request, 12), (Loss::Reply, 20), (Loss::LateRequest(Duration::from_millis(15)), 8)];
+    let losses = [
+        (Loss::Request, 12),
+        (Loss::Reply, 20),
+        (Loss::LateRequest(Duration::from_millis(15)), 8),
+    ];
     for (loss, percent) in losses {
-        proxy.lose_sql(COMMIT, loss, When::Chance { percent, seed: dice.draw() });
+        proxy.lose_sql(
+            COMMIT,
+            loss,
+            When::Chance {
+                percent,
+                seed: dice.draw(),
+            },
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_lost_replies_leave_no_doubt_and_no_double() {
-    let Some((proxy, ground)) = Ground::proxied().await else { return };
+    let Some((proxy, ground)) = Ground::proxied().await else {
+        return;
+    };
     let shop = prepare(&ground).await;
     let proxy = Arc::new(proxy);
     lose_commits(&proxy, &mut Dice::new("lost commits"));
@@ -139,19 +172,34 @@ async fn a_thousand_lost_replies_leave_no_doubt_and_no_double() {
     let lost = proxy.counts().lost;
     proxy.heal().await;
     let trades = told.placed.len();
-    println!("{lost} commits lost in {:?} under {trades} trades of 3 writes each", begun.elapsed());
+    println!(
+        "{lost} commits lost in {:?} under {trades} trades of 3 writes each",
+        begun.elapsed()
+    );
     assert!(lost >= 1_000);
     assert_true(&shop, &told).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn whatever_is_lost_leaves_no_doubt_and_no_double() {
-    let Some((proxy, ground)) = Ground::proxied().await else { return };
+    let Some((proxy, ground)) = Ground::proxied().await else {
+        return;
+    };
     let shop = prepare(&ground).await;
     let proxy = Arc::new(proxy);
     let mut dice = Dice::new("lost requests of every kind");
-    for loss in [Loss::Request, Loss::Reply, Loss::LateRequest(Duration::from_millis(15))] {
-        proxy.lose(loss, When::Chance { percent: 4, seed: dice.draw() });
+    for loss in [
+        Loss::Request,
+        Loss::Reply,
+        Loss::LateRequest(Duration::from_millis(15)),
+    ] {
+        proxy.lose(
+            loss,
+            When::Chance {
+                percent: 4,
+                seed: dice.draw(),
+            },
+        );
     }
     proxy.reset_counts();
     let line = Arc::clone(&proxy);
@@ -165,7 +213,9 @@ async fn whatever_is_lost_leaves_no_doubt_and_no_double() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn who_could_not_wait_learns_the_truth_by_the_same_key() {
-    let Some((proxy, ground)) = Ground::proxied().await else { return };
+    let Some((proxy, ground)) = Ground::proxied().await else {
+        return;
+    };
     let shop = prepare(&ground).await;
     lose_commits(&proxy, &mut Dice::new("impatient callers"));
     let (seller, unknown) = (shop.clone(), Arc::new(AtomicU64::new(0)));
@@ -179,7 +229,11 @@ async fn who_could_not_wait_learns_the_truth_by_the_same_key() {
                 let place = Place::quote(quote).key(key(format!("order-{caller}-{number}")));
                 let hasty = patient.within(Duration::from_millis(8));
                 if let Err(error) = hasty.checkout().place(place.clone()).await {
-                    let expected = [ErrorKind::OutcomeUnknown, ErrorKind::Timeout, ErrorKind::Unavailable];
+                    let expected = [
+                        ErrorKind::OutcomeUnknown,
+                        ErrorKind::Timeout,
+                        ErrorKind::Unavailable,
+                    ];
                     assert!(expected.contains(&error.kind()), "{error:?}");
                     doubts.fetch_add(u64::from(error.is(ErrorKind::OutcomeUnknown)), Ordering::Relaxed);
                 }
@@ -190,7 +244,10 @@ async fn who_could_not_wait_learns_the_truth_by_the_same_key() {
     });
     let placed: BTreeSet<_> = placed.await.into_iter().flatten().collect();
     proxy.heal().await;
-    println!("{} calls of 640 ended with an unknown outcome", unknown.load(Ordering::Relaxed));
+    println!(
+        "{} calls of 640 ended with an unknown outcome",
+        unknown.load(Ordering::Relaxed)
+    );
     assert_eq!(placed.len(), CALLERS * 40);
     let stored: BTreeSet<_> = shop.every_order().await.iter().map(|order| order.id).collect();
     assert_eq!(stored, placed);
@@ -198,8 +255,34 @@ async fn who_could_not_wait_learns_the_truth_by_the_same_key() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_line_that_goes_silent_under_load_costs_time_and_nothing_else() {
+    let Some((proxy, ground)) = Ground::proxied().await else {
+        return;
+    };
+    let shop = prepare(&ground).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (seller, done) = (shop.clone(), Arc::clone(&stop));
+    let trading = tokio::spawn(async move { load(&seller, 8, move || done.load(Ordering::Relaxed)).await });
+    let trades = async || shop.level("INBOX").await.on_hand;
+    until("trade goes on", async || trades().await > 40).await;
+    proxy.set_line(Line::Silent).await;
+    // Not a wait for something: this long the line is cut. It is past the limit of a statement, so that replies count as
+    // lost that arrive after all.
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    proxy.set_line(Line::Up).await;
+    let before = trades().await;
+    until("trade goes on", async || trades().await > before + 40).await;
+    stop.store(true, Ordering::Relaxed);
+    let told = trading.await.unwrap();
+    println!("{} trades, {} reads failed", told.placed.len(), told.failed_reads);
+    assert_true(&shop, &told).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_that_restarts_under_load_costs_time_and_nothing_else() {
-    let Some((server, ground)) = Ground::own_server().await else { return };
+    let Some((server, ground)) = Ground::own_server().await else {
+        return;
+    };
     let shop = prepare(&ground).await;
     let stop = Arc::new(AtomicBool::new(false));
     let (seller, done) = (shop.clone(), Arc::clone(&stop));

@@ -44,7 +44,10 @@ impl Meter {
         self.proxy.reset_counts();
         let answer = call(4).await;
         let sent = self.proxy.recent();
-        assert!(!sent.iter().any(|sql| sql.starts_with("prepare:")), "{what} prepared again: {sent:?}");
+        assert!(
+            !sent.iter().any(|sql| sql.starts_with("prepare:")),
+            "{what} prepared again: {sent:?}"
+        );
         self.counted.insert(what, self.proxy.counts().round_trips);
         answer
     }
@@ -57,7 +60,10 @@ impl Meter {
 /// A hundred products of one variant each, in stock.
 async fn assortment(shop: &Shop) -> (Vec<ProductId>, Vec<Sku>) {
     let skus: Vec<_> = (0..100).map(|number| sku(&format!("MUG-{number}"))).collect();
-    let rows = skus.iter().map(|sku| NewProduct::new("Mug").variant(sku.clone(), usd(9_00))).collect();
+    let rows = skus
+        .iter()
+        .map(|sku| NewProduct::new("Mug").variant(sku.clone(), usd(9_00)))
+        .collect();
     let products = shop.products().import(rows).await;
     let ids = products.into_iter().map(|product| product.unwrap().id).collect();
     let delivery: Vec<_> = skus.iter().map(|sku| (sku.clone(), Quantity::MAX)).collect();
@@ -67,38 +73,80 @@ async fn assortment(shop: &Shop) -> (Vec<ProductId>, Vec<Sku>) {
 
 async fn read(meter: &mut Meter, shop: &Shop) {
     let (ids, skus) = assortment(shop).await;
-    meter.count("products.get of one", async |_| shop.products().require(ids[0]).await.unwrap()).await;
-    let many = meter.count("products.get_many of 100", async |_| shop.products().get_many(&ids).await.unwrap());
+    meter
+        .count("products.get of one", async |_| {
+            shop.products().require(ids[0]).await.unwrap()
+        })
+        .await;
+    let many = meter.count("products.get_many of 100", async |_| {
+        shop.products().get_many(&ids).await.unwrap()
+    });
     assert!(many.await.iter().all(Option::is_some));
-    meter.count("products.find_by_sku", async |_| shop.products().find_by_sku("MUG-1").await.unwrap()).await;
-    let many = meter.count("products.find_by_skus of 100", async |_| shop.products().find_by_skus(&skus).await.unwrap());
+    meter
+        .count("products.find_by_sku", async |_| {
+            shop.products().find_by_sku("MUG-1").await.unwrap()
+        })
+        .await;
+    let many = meter.count("products.find_by_skus of 100", async |_| {
+        shop.products().find_by_skus(&skus).await.unwrap()
+    });
     assert!(many.await.iter().all(Option::is_some));
     let page = PageRequest::new(100).unwrap();
     let query = ProductQuery::default();
-    meter.count("products.list of 100", async |_| shop.products().list(&query, page.clone()).await.unwrap()).await;
-    let many = meter.count("inventory.levels of 100", async |_| shop.inventory().levels_many(&skus).await.unwrap());
+    meter
+        .count("products.list of 100", async |_| {
+            shop.products().list(&query, page.clone()).await.unwrap()
+        })
+        .await;
+    let many = meter.count("inventory.levels of 100", async |_| {
+        shop.inventory().levels_many(&skus).await.unwrap()
+    });
     assert_eq!(many.await.len(), 100);
     let cart = shop.cart(&[("MUG-1", 1), ("MUG-2", 1)]).await;
-    meter.count("carts.get of one", async |_| shop.carts().require(cart).await.unwrap()).await;
+    meter
+        .count("carts.get of one", async |_| {
+            shop.carts().require(cart).await.unwrap()
+        })
+        .await;
     let mut carts = Vec::new();
     let mut orders = Vec::new();
     for number in 0..100 {
         let cart = shop.cart(&[("MUG-1", 1), ("MUG-2", 1)]).await;
-        let placed = shop.checkout().place(Place::cart(cart).key(key(format!("read-{number}")))).await.unwrap();
+        let placed = shop
+            .checkout()
+            .place(Place::cart(cart).key(key(format!("read-{number}"))))
+            .await
+            .unwrap();
         orders.push(placed.order.id);
         carts.push(cart);
     }
-    let many = meter.count("carts.get_many of 100", async |_| shop.carts().get_many(&carts).await.unwrap());
+    let many = meter.count("carts.get_many of 100", async |_| {
+        shop.carts().get_many(&carts).await.unwrap()
+    });
     assert!(many.await.iter().all(Option::is_some));
-    meter.count("orders.get of one", async |_| shop.orders().require(orders[0]).await.unwrap()).await;
-    let many = meter.count("orders.get_many of 100", async |_| shop.orders().get_many(&orders).await.unwrap());
+    meter
+        .count("orders.get of one", async |_| {
+            shop.orders().require(orders[0]).await.unwrap()
+        })
+        .await;
+    let many = meter.count("orders.get_many of 100", async |_| {
+        shop.orders().get_many(&orders).await.unwrap()
+    });
     assert!(many.await.iter().all(Option::is_some));
     let query = OrderQuery::default();
-    meter.count("orders.list of 100", async |_| shop.orders().list(&query, page.clone()).await.unwrap()).await;
+    meter
+        .count("orders.list of 100", async |_| {
+            shop.orders().list(&query, page.clone()).await.unwrap()
+        })
+        .await;
 }
 
 async fn write(meter: &mut Meter, shop: &Shop) {
-    let mut mug = shop.products().create(NewProduct::new("Mug").variant("MUG", usd(9_00))).await.unwrap();
+    let mut mug = shop
+        .products()
+        .create(NewProduct::new("Mug").variant("MUG", usd(9_00)))
+        .await
+        .unwrap();
     meter
         .count("products.create", async |number| {
             let new = NewProduct::new("Cup").variant(sku(&format!("CUP-{number}")), usd(9_00));
@@ -111,10 +159,26 @@ async fn write(meter: &mut Meter, shop: &Shop) {
             mug = shop.products().update(&mug, patch).await.unwrap();
         })
         .await;
-    meter.count("inventory.receive", async |_| shop.inventory().receive("MUG", &berlin(), 1_000).await.unwrap()).await;
-    let cart = meter.count("carts.create", async |_| shop.carts().create(Owner::Guest).await.unwrap()).await;
-    meter.count("carts.add", async |_| shop.carts().add(cart.id, "MUG", 1).await.unwrap()).await;
-    meter.count("checkout.quote", async |_| shop.checkout().quote(cart.id).await.unwrap()).await;
+    meter
+        .count("inventory.receive", async |_| {
+            shop.inventory().receive("MUG", &berlin(), 1_000).await.unwrap()
+        })
+        .await;
+    let cart = meter
+        .count("carts.create", async |_| {
+            shop.carts().create(Owner::Guest).await.unwrap()
+        })
+        .await;
+    meter
+        .count("carts.add", async |_| {
+            shop.carts().add(cart.id, "MUG", 1).await.unwrap()
+        })
+        .await;
+    meter
+        .count("checkout.quote", async |_| {
+            shop.checkout().quote(cart.id).await.unwrap()
+        })
+        .await;
 }
 
 async fn check_out(meter: &mut Meter, shop: &Shop) {
@@ -147,7 +211,11 @@ async fn check_out(meter: &mut Meter, shop: &Shop) {
         })
         .await;
     let payment = shop.payments().for_order(paid.order().id).await.unwrap()[0].id;
-    meter.count("payments.for_order", async |_| shop.payments().for_order(paid.order().id).await.unwrap()).await;
+    meter
+        .count("payments.for_order", async |_| {
+            shop.payments().for_order(paid.order().id).await.unwrap()
+        })
+        .await;
     meter
         .count("payments.record", async |number| {
             let event = reference(format!("event-{number}"));
@@ -164,17 +232,25 @@ async fn check_out(meter: &mut Meter, shop: &Shop) {
     meter
         .count("checkout.cancel", async |_| {
             let order = orders.pop().unwrap();
-            shop.checkout().cancel(order, CancelReason::Customer).await.unwrap()
+            shop.checkout()
+                .cancel(order, CancelReason::Customer)
+                .await
+                .unwrap()
         })
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn calls_cost_the_round_trips_that_they_promise() {
-    let Some((proxy, ground)) = Ground::proxied().await else { return };
+    let Some((proxy, ground)) = Ground::proxied().await else {
+        return;
+    };
     // One reading connection: each statement is prepared once, and side by side counts as one after the other.
     let shop = ground.open_with(1).await;
-    let mut meter = Meter { proxy, counted: BTreeMap::new() };
+    let mut meter = Meter {
+        proxy,
+        counted: BTreeMap::new(),
+    };
     read(&mut meter, &shop).await;
     write(&mut meter, &shop).await;
     check_out(&mut meter, &shop).await;
@@ -184,10 +260,20 @@ async fn calls_cost_the_round_trips_that_they_promise() {
         table.add_row([(*call).to_owned(), round_trips.to_string()]);
     }
     println!("{table}");
-    for call in meter.counted.keys().filter(|call| call.contains(" of one") || call.contains(" of 100")) {
+    for call in meter
+        .counted
+        .keys()
+        .filter(|call| call.contains(" of one") || call.contains(" of 100"))
+    {
         assert_eq!(meter.of(call), 1, "{call}");
     }
-    for call in ["products.create", "products.update", "carts.create", "carts.add", "inventory.receive"] {
+    for call in [
+        "products.create",
+        "products.update",
+        "carts.create",
+        "carts.add",
+        "inventory.receive",
+    ] {
         assert_eq!(meter.of(call), 1, "{call}");
     }
     assert_eq!(meter.of("checkout.place of a quote"), 1);

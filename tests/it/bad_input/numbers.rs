@@ -51,21 +51,49 @@ async fn quantities(furnished: &Furnished) {
     for bad in [0, -1, 1_000_001, i64::MAX, i64::MIN] {
         invalid(Quantity::new(bad), "quantity");
         invalid(shop.carts().add(furnished.cart, "MUG", bad).await, "quantity");
-        invalid(shop.carts().set_quantity(furnished.cart, &line, bad).await, "quantity");
+        invalid(
+            shop.carts().set_quantity(furnished.cart, &line, bad).await,
+            "quantity",
+        );
         invalid(shop.inventory().receive("MUG", &berlin(), bad).await, "quantity");
     }
-    invalid(shop.carts().add(furnished.cart, "MUG", MAX_LINE_QUANTITY + 1).await, "quantity");
+    invalid(
+        shop.carts()
+            .add(furnished.cart, "MUG", MAX_LINE_QUANTITY + 1)
+            .await,
+        "quantity",
+    );
     // Each is allowed, both together are not.
-    invalid(shop.carts().add(furnished.cart, "MUG", MAX_LINE_QUANTITY).await, "quantity");
-    invalid(shop.carts().set_quantity(furnished.cart, &line, MAX_LINE_QUANTITY + 1).await, "quantity");
+    invalid(
+        shop.carts().add(furnished.cart, "MUG", MAX_LINE_QUANTITY).await,
+        "quantity",
+    );
+    invalid(
+        shop.carts()
+            .set_quantity(furnished.cart, &line, MAX_LINE_QUANTITY + 1)
+            .await,
+        "quantity",
+    );
     for bad in [0, 1_000_001, -1_000_001, i64::MAX, i64::MIN] {
-        invalid(shop.inventory().adjust("MUG", &berlin(), bad, "").await, "quantity");
+        invalid(
+            shop.inventory().adjust("MUG", &berlin(), bad, "").await,
+            "quantity",
+        );
     }
     // More than lies there: the store finds out, and names the counter.
-    invalid(shop.inventory().adjust("MUG", &berlin(), -101, "").await, "on_hand");
-    invalid(shop.inventory().adjust("NEVER", &berlin(), -1, "").await, "on_hand");
+    invalid(
+        shop.inventory().adjust("MUG", &berlin(), -101, "").await,
+        "on_hand",
+    );
+    invalid(
+        shop.inventory().adjust("NEVER", &berlin(), -1, "").await,
+        "on_hand",
+    );
     for bad in [-1, 1_000_001, i64::MAX] {
-        invalid(shop.inventory().set_backorder_limit("MUG", &berlin(), bad).await, "backorder_limit");
+        invalid(
+            shop.inventory().set_backorder_limit("MUG", &berlin(), bad).await,
+            "backorder_limit",
+        );
     }
     let order = shop.orders().require(furnished.order).await.unwrap();
     invalid(shop.orders().ship(&order, &[(1, units(2))]).await, "quantity");
@@ -76,10 +104,18 @@ async fn quantities(furnished: &Furnished) {
 
 async fn times(furnished: &Furnished) {
     let shop = &furnished.shop;
-    let line = [HoldLine { sku: sku("MUG"), location: berlin(), quantity: units(1) }];
+    let line = [HoldLine {
+        sku: sku("MUG"),
+        location: berlin(),
+        quantity: units(1),
+    }];
     let quote = shop.checkout().quote(furnished.cart).await.unwrap();
     let charge = |_: Due| async { Ok::<_, Error>(Charge::declined("never asked")) };
-    for ttl in [Duration::ZERO, Duration::from_secs(31 * 24 * 60 * 60), Duration::MAX] {
+    for ttl in [
+        Duration::ZERO,
+        Duration::from_secs(31 * 24 * 60 * 60),
+        Duration::MAX,
+    ] {
         invalid(shop.inventory().hold(&line, ttl).await, "ttl");
         invalid(shop.checkout().hold(&quote, ttl).await, "ttl");
         let pay = Pay::cart(furnished.cart).hold_for(ttl).key(key("ttl"));
@@ -95,11 +131,22 @@ async fn currencies(furnished: &Furnished) {
     invalid(usd(1).checked_add(euro), "currency");
     invalid(usd(1).checked_sub(euro), "currency");
     invalid(shop.checkout().quote(furnished.foreign).await, "currency");
-    invalid(shop.checkout().place(Place::cart(furnished.foreign).key(key("foreign"))).await, "currency");
+    invalid(
+        shop.checkout()
+            .place(Place::cart(furnished.foreign).key(key("foreign")))
+            .await,
+        "currency",
+    );
     let acme = Provider::new("acme").unwrap();
     let fact = PaymentFact::refunded(acme.clone(), reference("event"), euro);
-    invalid(shop.payments().record(furnished.payment, fact.clone()).await, "currency");
-    invalid(shop.payments().record_for_order(furnished.order, fact).await, "currency");
+    invalid(
+        shop.payments().record(furnished.payment, fact.clone()).await,
+        "currency",
+    );
+    invalid(
+        shop.payments().record_for_order(furnished.order, fact).await,
+        "currency",
+    );
     for nothing in [0, -1] {
         let fact = PaymentFact::refunded(acme.clone(), reference("event"), usd(nothing));
         invalid(shop.payments().record(furnished.payment, fact).await, "amount");
@@ -108,12 +155,33 @@ async fn currencies(furnished: &Furnished) {
 
 async fn shortages(furnished: &Furnished) {
     let shop = &furnished.shop;
-    let line = |count| HoldLine { sku: sku("MUG"), location: berlin(), quantity: units(count) };
-    let error = shop.inventory().hold(&[line(60), line(60)], Duration::from_secs(1)).await.unwrap_err();
-    assert_eq!((error.kind(), error.shortages()[0].requested), (ErrorKind::InsufficientStock, 120));
-    let nowhere = HoldLine { sku: sku("NEVER"), ..line(1) };
-    let error = shop.inventory().hold(&[line(1), nowhere], Duration::from_secs(1)).await.unwrap_err();
-    assert_eq!((error.kind(), error.shortages()[0].sku.as_str()), (ErrorKind::InsufficientStock, "NEVER"));
+    let line = |count| HoldLine {
+        sku: sku("MUG"),
+        location: berlin(),
+        quantity: units(count),
+    };
+    let error = shop
+        .inventory()
+        .hold(&[line(60), line(60)], Duration::from_secs(1))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.shortages()[0].requested),
+        (ErrorKind::InsufficientStock, 120)
+    );
+    let nowhere = HoldLine {
+        sku: sku("NEVER"),
+        ..line(1)
+    };
+    let error = shop
+        .inventory()
+        .hold(&[line(1), nowhere], Duration::from_secs(1))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.shortages()[0].sku.as_str()),
+        (ErrorKind::InsufficientStock, "NEVER")
+    );
 }
 
 async fn sums_that_overflow_are_refused_by_field(ground: Ground) {
@@ -124,7 +192,12 @@ async fn sums_that_overflow_are_refused_by_field(ground: Ground) {
             invalid(Money::new(i64::MAX, Currency::USD).checked_add(usd(1)), "amount");
             invalid(Money::new(i64::MAX, Currency::USD).checked_mul(2), "amount");
             for price in [-1, i64::MIN] {
-                invalid(shop.products().create(NewProduct::new("Gold").variant("GOLD", usd(price))).await, "prices");
+                invalid(
+                    shop.products()
+                        .create(NewProduct::new("Gold").variant("GOLD", usd(price)))
+                        .await,
+                    "prices",
+                );
             }
         })
         .await;
@@ -138,17 +211,27 @@ async fn sums_that_overflow_are_refused_by_field(ground: Ground) {
             furnished
                 .unchanged(async || {
                     invalid(shop.checkout().quote(cart).await, "amount");
-                    invalid(shop.checkout().place(Place::cart(cart).key(key("gold"))).await, "amount");
+                    invalid(
+                        shop.checkout().place(Place::cart(cart).key(key("gold"))).await,
+                        "amount",
+                    );
                 })
                 .await;
         }
     }
     furnished
         .unchanged(async || {
-            let fact = PaymentFact::refunded(Provider::new("acme").unwrap(), reference("event"), usd(i64::MAX));
+            let fact =
+                PaymentFact::refunded(Provider::new("acme").unwrap(), reference("event"), usd(i64::MAX));
             let outcome = shop.payments().record(furnished.payment, fact).await;
             invalid(outcome, "amount");
-            refused(shop.orders().complete(&shop.orders().require(furnished.order).await.unwrap()).await, ErrorKind::Conflict, furnished.order);
+            refused(
+                shop.orders()
+                    .complete(&shop.orders().require(furnished.order).await.unwrap())
+                    .await,
+                ErrorKind::Conflict,
+                furnished.order,
+            );
         })
         .await;
 }

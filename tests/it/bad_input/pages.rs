@@ -34,7 +34,12 @@ fn damaged(good: &Cursor) -> Vec<Cursor> {
         changed
     };
     let mut texts: Vec<_> = (0..text.len()).step_by(7).map(flip).collect();
-    texts.extend([text[2..].to_owned(), text[..text.len() - 2].to_owned(), format!("{text}00"), "00".repeat(24)]);
+    texts.extend([
+        text[2..].to_owned(),
+        text[..text.len() - 2].to_owned(),
+        format!("{text}00"),
+        "00".repeat(24),
+    ]);
     let mut cursors: Vec<Cursor> = texts.into_iter().filter_map(|text| text.parse().ok()).collect();
     assert!(cursors.len() > 5);
     cursors.push(Cursor::encode([7; 8], &[CursorValue::Text("x".repeat(3_000))]));
@@ -61,7 +66,9 @@ async fn a_cursor_of_another_list_or_a_damaged_one_is_refused(ground: Ground) {
     let customer = UserId::new();
     for number in 0..2 {
         let cart = shop.cart(&[("CUP", 1)]).await;
-        let place = stockroom::Place::cart(cart).customer(customer).key(key(format!("page-{number}")));
+        let place = stockroom::Place::cart(cart)
+            .customer(customer)
+            .key(key(format!("page-{number}")));
         shop.checkout().place(place).await.unwrap();
     }
     furnished

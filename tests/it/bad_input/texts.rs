@@ -49,8 +49,14 @@ async fn products(furnished: &Furnished) {
         invalid(shop.products().create(NewProduct::new(title)).await, "title");
     }
     let mug = || NewProduct::new("Mug");
-    invalid(shop.products().create(mug().description(long(20_001))).await, "description");
-    invalid(shop.products().create(mug().description("\0")).await, "description");
+    invalid(
+        shop.products().create(mug().description(long(20_001))).await,
+        "description",
+    );
+    invalid(
+        shop.products().create(mug().description("\0")).await,
+        "description",
+    );
     for slug in ["", "Mug", "a b", &long(129)] {
         invalid(shop.products().create(mug().slug(slug)).await, "slug");
         invalid(shop.products().create(mug().category(slug)).await, "slug");
@@ -61,22 +67,48 @@ async fn products(furnished: &Furnished) {
     }
     let twice = mug().variant("TWICE", usd(1)).variant("TWICE", usd(2));
     invalid(shop.products().create(twice).await, "variants");
-    let many = (0..101).fold(mug(), |mug, number| mug.variant(sku(&format!("MANY-{number}")), usd(1)));
+    let many = (0..101).fold(mug(), |mug, number| {
+        mug.variant(sku(&format!("MANY-{number}")), usd(1))
+    });
     invalid(shop.products().create(many).await, "variants");
     let titled = Variant::new(sku("TITLED"), usd(1)).title(long(201));
-    invalid(shop.products().create(mug().variant_with(titled)).await, "variants");
+    invalid(
+        shop.products().create(mug().variant_with(titled)).await,
+        "variants",
+    );
     let old = shop.products().require(furnished.product).await.unwrap();
-    invalid(shop.products().update(&old, ProductPatch::new().title("")).await, "title");
-    invalid(shop.products().update(&old, ProductPatch::new().slug("A B")).await, "slug");
+    invalid(
+        shop.products().update(&old, ProductPatch::new().title("")).await,
+        "title",
+    );
+    invalid(
+        shop.products()
+            .update(&old, ProductPatch::new().slug("A B"))
+            .await,
+        "slug",
+    );
     // In an import the good rows are not held back, so there is none here.
-    for outcome in shop.products().import(vec![mug().slug("A B"), NewProduct::new("")]).await {
+    for outcome in shop
+        .products()
+        .import(vec![mug().slug("A B"), NewProduct::new("")])
+        .await
+    {
         assert!(outcome.unwrap_err().invalid_field().is_some());
     }
 }
 
 async fn orders(furnished: &Furnished) {
     let shop = &furnished.shop;
-    for email in ["", "a", "nobody", "@", "a@", "@b", &format!("{}@b.c", long(260)), "a\0@b.c"] {
+    for email in [
+        "",
+        "a",
+        "nobody",
+        "@",
+        "a@",
+        "@b",
+        &format!("{}@b.c", long(260)),
+        "a\0@b.c",
+    ] {
         let place = Place::cart(furnished.cart).email(email).key(key("email"));
         invalid(shop.checkout().place(place).await, "email");
     }
@@ -110,7 +142,10 @@ fn values() {
     let deep = |levels| (0..levels).fold(json!(1), |inner, _| json!({ "a": inner }));
     invalid(Attributes::from_json(deep(9)), "attributes");
     invalid(Attributes::from_json(deep(500)), "attributes");
-    invalid(Attributes::from_json(json!({ "a": long(65 * 1024) })), "attributes");
+    invalid(
+        Attributes::from_json(json!({ "a": long(65 * 1024) })),
+        "attributes",
+    );
     invalid(Attributes::from_json(json!({ "a": "\0" })), "attributes");
     invalid(Attributes::from_json(json!("a")), "attributes");
     for text in [String::new(), long(256), "a\nb".to_owned(), "ä".to_owned()] {

@@ -53,19 +53,33 @@ fn say(what: &str, name: impl std::fmt::Display) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "not a test: the process that the crash tests start and kill"]
 async fn child() {
-    let (Some(url), Some(books), Some(round)) = (setting(URL), setting(BOOKS), setting(ROUND)) else { return };
+    let (Some(url), Some(books), Some(round)) = (setting(URL), setting(BOOKS), setting(ROUND)) else {
+        return;
+    };
     let shop = Ground::given(url, setting(SCHEMA)).open().await;
     let stuck_at = setting(STUCK_AT).map_or(0, |number| number.parse().unwrap());
-    let bank = Bank { books: Books::given(Path::new(&books)), stuck_at, charges: AtomicU64::new(0) };
+    let bank = Bank {
+        books: Books::given(Path::new(&books)),
+        stuck_at,
+        charges: AtomicU64::new(0),
+    };
     let bank = Arc::new(bank);
     let trade = crowd(4, move |customer| {
         let (shop, bank, round) = (shop.clone(), Arc::clone(&bank), round.clone());
         async move {
             for number in 0.. {
-                let lines = if customer % 2 == 0 { SKUS } else { [SKUS[1], SKUS[0]] };
+                let lines = if customer % 2 == 0 {
+                    SKUS
+                } else {
+                    [SKUS[1], SKUS[0]]
+                };
                 let cart = shop.cart(&lines.map(|sku| (sku, 1))).await;
                 let name = format!("{round}-{customer}-{number}");
-                if number % 3 == 0 { place(&shop, cart, name).await } else { pay(&shop, &bank, cart, name).await }
+                if number % 3 == 0 {
+                    place(&shop, cart, name).await
+                } else {
+                    pay(&shop, &bank, cart, name).await
+                }
             }
         }
     });
@@ -73,14 +87,22 @@ async fn child() {
 }
 
 async fn place(shop: &Shop, cart: CartId, name: String) {
-    let placed = shop.checkout().place(Place::cart(cart).key(key(name))).await.unwrap();
+    let placed = shop
+        .checkout()
+        .place(Place::cart(cart).key(key(name)))
+        .await
+        .unwrap();
     say(PLACED, placed.order.id);
 }
 
 async fn pay(shop: &Shop, bank: &Bank, cart: CartId, name: String) {
     say(PAYING, &name);
     let pay = Pay::cart(cart).lease(LEASE).hold_for(HOLD).key(key(name.clone()));
-    let paid = shop.checkout().pay(pay, |due| bank.charge(&name, due)).await.unwrap();
+    let paid = shop
+        .checkout()
+        .pay(pay, |due| bank.charge(&name, due))
+        .await
+        .unwrap();
     say(PAID, paid.order().id);
 }
 

@@ -26,12 +26,18 @@ struct Inner {
 impl Bank {
     /// It answers at once.
     pub(super) fn open() -> Self {
-        Self(Arc::new(Inner { calls: Mutex::default(), door: Semaphore::new(Semaphore::MAX_PERMITS / 2) }))
+        Self(Arc::new(Inner {
+            calls: Mutex::default(),
+            door: Semaphore::new(Semaphore::MAX_PERMITS / 2),
+        }))
     }
 
     /// It answers nobody until told to.
     pub(super) fn closed() -> Self {
-        Self(Arc::new(Inner { calls: Mutex::default(), door: Semaphore::new(0) }))
+        Self(Arc::new(Inner {
+            calls: Mutex::default(),
+            door: Semaphore::new(0),
+        }))
     }
 
     /// From now on it answers all who wait and who will come.

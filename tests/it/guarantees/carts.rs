@@ -55,20 +55,41 @@ async fn one_sku_with_two_option_sets_is_two_lines_and_one_stock(ground: Ground)
     let too_much = engraved_cart(&shop, 3).await;
     let error = shop.checkout().quote(too_much).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InsufficientStock);
-    assert_eq!((error.shortages()[0].requested, error.shortages()[0].available), (6, 5));
+    assert_eq!(
+        (error.shortages()[0].requested, error.shortages()[0].available),
+        (6, 5)
+    );
 
     let cart = engraved_cart(&shop, 2).await;
     // The guard counts them together too, not the quote alone: here it is quoted before the stock shrinks.
-    let stale = shop.checkout().quote(engraved_cart(&shop, 2).await).await.unwrap();
-    let placed = shop.checkout().place(Place::cart(cart).key(key("engraved"))).await.unwrap();
-    let mut lines: Vec<_> =
-        placed.order.lines.iter().map(|line| (LineKey::of(&line.sku, &line.options), line.quantity.get())).collect();
+    let stale = shop
+        .checkout()
+        .quote(engraved_cart(&shop, 2).await)
+        .await
+        .unwrap();
+    let placed = shop
+        .checkout()
+        .place(Place::cart(cart).key(key("engraved")))
+        .await
+        .unwrap();
+    let mut lines: Vec<_> = placed
+        .order
+        .lines
+        .iter()
+        .map(|line| (LineKey::of(&line.sku, &line.options), line.quantity.get()))
+        .collect();
     lines.sort();
-    let mut expected = ["Ada", "Grace"].map(|text| (LineKey::of(&sku("MUG"), &engraved(text)), 2)).to_vec();
+    let mut expected = ["Ada", "Grace"]
+        .map(|text| (LineKey::of(&sku("MUG"), &engraved(text)), 2))
+        .to_vec();
     expected.sort();
     assert_eq!(lines, expected);
     assert_eq!(shop.level("MUG").await.allocated, 4);
-    let error = shop.checkout().place(Place::quote(stale).key(key("stale"))).await.unwrap_err();
+    let error = shop
+        .checkout()
+        .place(Place::quote(stale).key(key("stale")))
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InsufficientStock, "{error:?}");
     assert_eq!(shop.level("MUG").await.allocated, 4);
     shop.assert_sound().await;
@@ -81,8 +102,12 @@ async fn an_add_that_meets_an_order_is_in_the_order_or_refused(ground: Ground) {
         let cart = shops[0].cart(&[("MUG", 1)]).await;
         let callers = shops.clone();
         let adding = async { callers[1].carts().add(cart, "MUG", 1).await };
-        let placing =
-            async { callers[0].checkout().place(Place::cart(cart).key(key(format!("order-{round}")))).await };
+        let placing = async {
+            callers[0]
+                .checkout()
+                .place(Place::cart(cart).key(key(format!("order-{round}"))))
+                .await
+        };
         let (added, placed) = tokio::join!(adding, placing);
         let ordered = placed.unwrap().order.lines[0].quantity.get();
         match added {

@@ -26,7 +26,12 @@ async fn thirty_two_callers_with_one_key_get_one_order(ground: Ground) {
     let callers = shops.clone();
     let placed = crowd(32, move |number| {
         let shop = callers[number % 2].clone();
-        async move { shop.checkout().place(Place::cart(cart).key(key("once"))).await.unwrap() }
+        async move {
+            shop.checkout()
+                .place(Place::cart(cart).key(key("once")))
+                .await
+                .unwrap()
+        }
     });
     let placed = placed.await;
     let ids: BTreeSet<_> = placed.iter().map(|placed| placed.order.id).collect();
@@ -41,7 +46,11 @@ async fn the_same_key_with_another_request_is_refused(ground: Ground) {
     let shop = ground.open().await;
     shop.stock("MUG", 10).await;
     let (cart, other) = (shop.cart(&[("MUG", 1)]).await, shop.cart(&[("MUG", 1)]).await);
-    let first = shop.checkout().place(Place::cart(cart).key(key("once"))).await.unwrap();
+    let first = shop
+        .checkout()
+        .place(Place::cart(cart).key(key("once")))
+        .await
+        .unwrap();
     let bodies = [
         Place::cart(other).key(key("once")),
         Place::cart(cart).email("ada@example.com").key(key("once")),
@@ -54,7 +63,11 @@ async fn the_same_key_with_another_request_is_refused(ground: Ground) {
     }
     assert_eq!(shop.every_order().await.len(), 1);
     assert_eq!(shop.level("MUG").await.allocated, 1);
-    let again = shop.checkout().place(Place::cart(cart).key(key("once"))).await.unwrap();
+    let again = shop
+        .checkout()
+        .place(Place::cart(cart).key(key("once")))
+        .await
+        .unwrap();
     assert_eq!((again.order.id, again.replayed), (first.order.id, true));
 }
 
@@ -63,9 +76,17 @@ async fn a_repetition_is_answered_after_the_stock_is_gone(ground: Ground) {
     let mug = shop.stock("MUG", 1).await;
     let cart = shop.cart(&[("MUG", 1)]).await;
     let quote = shop.checkout().quote(cart).await.unwrap();
-    let first = shop.checkout().place(Place::quote(quote.clone()).key(key("once"))).await.unwrap();
+    let first = shop
+        .checkout()
+        .place(Place::quote(quote.clone()).key(key("once")))
+        .await
+        .unwrap();
     shop.products().delete(&mug).await.unwrap();
-    let again = shop.checkout().place(Place::quote(quote).key(key("once"))).await.unwrap();
+    let again = shop
+        .checkout()
+        .place(Place::quote(quote).key(key("once")))
+        .await
+        .unwrap();
     assert_eq!((again.order.id, again.replayed), (first.order.id, true));
     assert_eq!(again.order.lines, first.order.lines);
 }
@@ -77,7 +98,11 @@ async fn the_same_key_of_another_actor_is_another_key(ground: Ground) {
     for user in [UserId::new(), UserId::new()] {
         let cart = shop.cart(&[("MUG", 1)]).await;
         let theirs = shop.acting(Actor::user(user));
-        let placed = theirs.checkout().place(Place::cart(cart).key(key("once"))).await.unwrap();
+        let placed = theirs
+            .checkout()
+            .place(Place::cart(cart).key(key("once")))
+            .await
+            .unwrap();
         assert!(!placed.replayed);
         ids.insert(placed.order.id);
     }

@@ -43,7 +43,10 @@ const PAST_HOLD: Duration = Duration::from_secs(11);
 /// What a second customer does while the first pays.
 async fn buy(shop: &Shop, units: i64) -> Result<(), Error> {
     let cart = shop.cart(&[("MUG", units)]).await;
-    shop.checkout().place(Place::cart(cart).key(key("other"))).await.map(drop)
+    shop.checkout()
+        .place(Place::cart(cart).key(key("other")))
+        .await
+        .map(drop)
 }
 
 async fn held_stock_cannot_be_bought_by_another(ground: Ground) {
@@ -54,12 +57,19 @@ async fn held_stock_cannot_be_bought_by_another(ground: Ground) {
         let shop = shop.clone();
         async move {
             let error = buy(&shop, 3).await.unwrap_err();
-            assert_eq!((error.kind(), error.shortages()[0].available), (ErrorKind::InsufficientStock, 2));
+            assert_eq!(
+                (error.kind(), error.shortages()[0].available),
+                (ErrorKind::InsufficientStock, 2)
+            );
             buy(&shop, 2).await?;
             Ok::<_, Error>(Charge::captured(reference(due.provider_key)))
         }
     };
-    let paid = shop.checkout().pay(Pay::cart(cart).hold_for(HOLD).key(key("pay")), charge).await.unwrap();
+    let paid = shop
+        .checkout()
+        .pay(Pay::cart(cart).hold_for(HOLD).key(key("pay")), charge)
+        .await
+        .unwrap();
     assert!(matches!(&paid, Paid::Order { .. }), "{paid:?}");
     let level = shop.level("MUG").await;
     assert_eq!((level.allocated, level.held, level.available()), (5, 0, 0));
@@ -78,9 +88,23 @@ async fn a_hold_that_ended_during_payment_is_renewed_while_there_is_stock(ground
             Ok::<_, Error>(Charge::captured(reference(due.provider_key)))
         }
     };
-    let paid = shop.checkout().pay(Pay::cart(cart).hold_for(HOLD).key(key("pay")), charge).await.unwrap();
-    let Paid::Order { order, replayed: false, .. } = paid else { panic!("{paid:?}") };
-    assert_eq!((order.status, order.payment_status()), (OrderStatus::Placed, PaymentStatus::Paid));
+    let paid = shop
+        .checkout()
+        .pay(Pay::cart(cart).hold_for(HOLD).key(key("pay")), charge)
+        .await
+        .unwrap();
+    let Paid::Order {
+        order,
+        replayed: false,
+        ..
+    } = paid
+    else {
+        panic!("{paid:?}")
+    };
+    assert_eq!(
+        (order.status, order.payment_status()),
+        (OrderStatus::Placed, PaymentStatus::Paid)
+    );
     let level = shop.level("MUG").await;
     assert_eq!((level.allocated, level.held), (3, 0));
     shop.assert_sound().await;
@@ -100,8 +124,14 @@ async fn a_hold_that_ended_during_payment_is_served_from_elsewhere(ground: Groun
             Ok::<_, Error>(Charge::captured(reference(due.provider_key)))
         }
     };
-    let paid = shop.checkout().pay(Pay::cart(cart).hold_for(HOLD).key(key("pay")), charge).await.unwrap();
-    let Paid::Order { order, .. } = paid else { panic!("{paid:?}") };
+    let paid = shop
+        .checkout()
+        .pay(Pay::cart(cart).hold_for(HOLD).key(key("pay")), charge)
+        .await
+        .unwrap();
+    let Paid::Order { order, .. } = paid else {
+        panic!("{paid:?}")
+    };
     assert_eq!(order.lines[0].location, hamburg);
     assert_eq!(shop.orders().require(order.id).await.unwrap().lines, order.lines);
     shop.assert_sound().await;
@@ -121,21 +151,52 @@ async fn stock_that_went_during_payment_is_an_outcome_with_a_refund(ground: Grou
     };
     let pay = Pay::cart(cart).hold_for(HOLD).key(key("pay"));
     let paid = shop.checkout().pay(pay.clone(), charge).await.unwrap();
-    let Paid::Short { order, refund, shortages, replayed: false, .. } = paid else { panic!("{paid:?}") };
-    assert_eq!((order.status, order.cancel_reason), (OrderStatus::Cancelled, Some(CancelReason::OutOfStock)));
+    let Paid::Short {
+        order,
+        refund,
+        shortages,
+        replayed: false,
+        ..
+    } = paid
+    else {
+        panic!("{paid:?}")
+    };
+    assert_eq!(
+        (order.status, order.cancel_reason),
+        (OrderStatus::Cancelled, Some(CancelReason::OutOfStock))
+    );
     assert_eq!((refund, order.paid.captured), (order.total, order.total.minor()));
-    assert_eq!((shortages[0].sku.as_str(), shortages[0].requested, shortages[0].available), ("MUG", 3, 0));
+    assert_eq!(
+        (
+            shortages[0].sku.as_str(),
+            shortages[0].requested,
+            shortages[0].available
+        ),
+        ("MUG", 3, 0)
+    );
     let level = shop.level("MUG").await;
     assert_eq!((level.allocated, level.held, level.available()), (5, 0, 0));
 
     let bank = Bank::open();
     let again = shop.checkout().pay(pay, |due| bank.charge(due)).await.unwrap();
-    assert!(matches!(&again, Paid::Short { refund, replayed: true, .. } if *refund == order.total), "{again:?}");
+    assert!(
+        matches!(&again, Paid::Short { refund, replayed: true, .. } if *refund == order.total),
+        "{again:?}"
+    );
     assert!(bank.calls().is_empty());
     let refunded = PaymentFact::refunded(acme(), reference("refund-1"), refund);
-    assert_eq!(shop.payments().record_for_order(order.id, refunded).await.unwrap(), Recorded::New);
+    assert_eq!(
+        shop.payments()
+            .record_for_order(order.id, refunded)
+            .await
+            .unwrap(),
+        Recorded::New
+    );
     let order = shop.orders().require(order.id).await.unwrap();
-    assert_eq!((order.refund_due(), order.payment_status()), (usd(0), PaymentStatus::Refunded));
+    assert_eq!(
+        (order.refund_due(), order.payment_status()),
+        (usd(0), PaymentStatus::Refunded)
+    );
     shop.assert_sound().await;
 }
 
@@ -148,10 +209,17 @@ async fn a_fact_that_is_told_sixteen_times_counts_once(ground: Ground) {
     shops[0].stock("MUG", 5).await;
     let cart = shops[0].cart(&[("MUG", 1)]).await;
     let bank = Bank::open();
-    let paid = shops[0].checkout().pay(Pay::cart(cart).key(key("pay")), |due| bank.charge(due)).await.unwrap();
+    let paid = shops[0]
+        .checkout()
+        .pay(Pay::cart(cart).key(key("pay")), |due| bank.charge(due))
+        .await
+        .unwrap();
     let order = paid.order().id;
     let payment = shops[0].payments().for_order(order).await.unwrap()[0].id;
-    for (event, fact) in [("refund", PaymentFact::refunded as fn(_, _, _) -> _), ("capture", PaymentFact::captured)] {
+    for (event, fact) in [
+        ("refund", PaymentFact::refunded as fn(_, _, _) -> _),
+        ("capture", PaymentFact::captured),
+    ] {
         let callers = shops.clone();
         let recorded = crowd(16, move |number| {
             let shop = callers[number % 2].clone();
@@ -164,11 +232,18 @@ async fn a_fact_that_is_told_sixteen_times_counts_once(ground: Ground) {
             }
         });
         let recorded = recorded.await;
-        assert_eq!(recorded.iter().filter(|one| **one == Recorded::New).count(), 1, "{recorded:?}");
+        assert_eq!(
+            recorded.iter().filter(|one| **one == Recorded::New).count(),
+            1,
+            "{recorded:?}"
+        );
     }
     let order = shops[1].orders().require(order).await.unwrap();
     assert_eq!((order.paid.refunded, order.paid.captured), (2_00, 11_00));
-    assert_eq!(shops[1].payments().require(payment).await.unwrap().settled, order.paid);
+    assert_eq!(
+        shops[1].payments().require(payment).await.unwrap().settled,
+        order.paid
+    );
 }
 
 async fn a_webhook_before_the_answer_does_not_count_twice(ground: Ground) {
@@ -179,17 +254,29 @@ async fn a_webhook_before_the_answer_does_not_count_twice(ground: Ground) {
         let shop = shop.clone();
         async move {
             let fact = PaymentFact::captured(acme(), reference("event-1"), due.amount);
-            assert_eq!(shop.payments().record_for_order(due.order.id, fact).await?, Recorded::New);
+            assert_eq!(
+                shop.payments().record_for_order(due.order.id, fact).await?,
+                Recorded::New
+            );
             Ok::<_, Error>(Charge::captured(reference(due.provider_key)))
         }
     };
-    let paid = shop.checkout().pay(Pay::cart(cart).key(key("pay")), charge).await.unwrap();
-    let Paid::Order { order, .. } = paid else { panic!("{paid:?}") };
+    let paid = shop
+        .checkout()
+        .pay(Pay::cart(cart).key(key("pay")), charge)
+        .await
+        .unwrap();
+    let Paid::Order { order, .. } = paid else {
+        panic!("{paid:?}")
+    };
     assert_eq!(order.paid.captured, order.total.minor());
     let stored = shop.orders().require(order.id).await.unwrap();
     assert_eq!((stored.paid, stored.refund_due()), (order.paid, usd(0)));
     let late = PaymentFact::captured(acme(), reference("event-2"), order.total);
-    assert_eq!(shop.payments().record_for_order(order.id, late).await.unwrap(), Recorded::Repeated);
+    assert_eq!(
+        shop.payments().record_for_order(order.id, late).await.unwrap(),
+        Recorded::Repeated
+    );
     assert_eq!(shop.orders().require(order.id).await.unwrap().paid, order.paid);
 }
 
@@ -197,16 +284,27 @@ async fn money_that_comes_after_a_cancel_is_due_back(ground: Ground) {
     let shop = ground.open().await;
     shop.stock("MUG", 5).await;
     let cart = shop.cart(&[("MUG", 2)]).await;
-    let lost = |_: Due| async { Err::<Charge, _>(Error::new(ErrorKind::Timeout, "the provider did not answer")) };
-    let error = shop.checkout().pay(Pay::cart(cart).key(key("pay")), lost).await.unwrap_err();
+    let lost =
+        |_: Due| async { Err::<Charge, _>(Error::new(ErrorKind::Timeout, "the provider did not answer")) };
+    let error = shop
+        .checkout()
+        .pay(Pay::cart(cart).key(key("pay")), lost)
+        .await
+        .unwrap_err();
     let order = error.existing_id().unwrap().into();
     shop.orders().cancel(order, CancelReason::Customer).await.unwrap();
     let level = shop.level("MUG").await;
     assert_eq!((level.allocated, level.held), (0, 0));
     let fact = PaymentFact::captured(acme(), reference("event-1"), usd(18_00));
-    assert_eq!(shop.payments().record_for_order(order, fact).await.unwrap(), Recorded::New);
+    assert_eq!(
+        shop.payments().record_for_order(order, fact).await.unwrap(),
+        Recorded::New
+    );
     let order = shop.orders().require(order).await.unwrap();
-    assert_eq!((order.status, order.payment_status()), (OrderStatus::Cancelled, PaymentStatus::RefundDue));
+    assert_eq!(
+        (order.status, order.payment_status()),
+        (OrderStatus::Cancelled, PaymentStatus::RefundDue)
+    );
     assert_eq!(order.refund_due(), usd(18_00));
     shop.assert_sound().await;
 }

@@ -37,7 +37,9 @@ on!([memory file postgres]
 const PAST_LEASE: Duration = Duration::from_secs(61);
 
 async fn pay(shop: &Shop, cart: stockroom::CartId, bank: &Bank) -> stockroom::Result<Paid> {
-    shop.checkout().pay(Pay::cart(cart).key(key("pay")), |due| bank.charge(due)).await
+    shop.checkout()
+        .pay(Pay::cart(cart).key(key("pay")), |due| bank.charge(due))
+        .await
 }
 
 /// Demands one placed and paid order of two mugs.
@@ -49,7 +51,10 @@ async fn assert_paid_once(shop: &Shop) {
     assert_eq!(orders[0].paid.captured, orders[0].total.minor());
     let payments = shop.payments().for_order(orders[0].id).await.unwrap();
     assert_eq!(payments.len(), 1);
-    assert_eq!((payments[0].state, payments[0].settled), (PaymentState::Captured, orders[0].paid));
+    assert_eq!(
+        (payments[0].state, payments[0].settled),
+        (PaymentState::Captured, orders[0].paid)
+    );
     let level = shop.level("MUG").await;
     assert_eq!((level.allocated, level.held), (2, 0));
     shop.assert_sound().await;
@@ -69,8 +74,17 @@ async fn thirty_two_callers_with_one_key_call_the_provider_once(ground: Ground) 
     bank.answer();
     let paid = paying.await.unwrap();
     assert_eq!(bank.calls().len(), 1);
-    assert!(paid.iter().all(|paid| matches!(paid, Paid::Order { .. })), "{paid:?}");
-    assert_eq!(paid.iter().map(|paid| paid.order().id).collect::<BTreeSet<_>>().len(), 1);
+    assert!(
+        paid.iter().all(|paid| matches!(paid, Paid::Order { .. })),
+        "{paid:?}"
+    );
+    assert_eq!(
+        paid.iter()
+            .map(|paid| paid.order().id)
+            .collect::<BTreeSet<_>>()
+            .len(),
+        1
+    );
     assert_eq!(paid.iter().filter(|paid| paid.replayed()).count(), 31);
     assert_paid_once(&shops[0]).await;
 }
@@ -90,9 +104,17 @@ async fn who_cannot_wait_is_told_that_it_is_in_flight(ground: Ground) {
         async move { pay(&shop, cart, &bank).await.unwrap_err() }
     });
     for error in errors.await {
-        assert_eq!((error.kind(), error.retry_class()), (ErrorKind::InFlight, Retry::SameKey), "{error:?}");
+        assert_eq!(
+            (error.kind(), error.retry_class()),
+            (ErrorKind::InFlight, Retry::SameKey),
+            "{error:?}"
+        );
     }
-    let error = hasty.checkout().resume(&key("pay"), |due| bank.charge(due)).await.unwrap_err();
+    let error = hasty
+        .checkout()
+        .resume(&key("pay"), |due| bank.charge(due))
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InFlight);
     bank.answer();
     let paid = paying.await.unwrap().unwrap();
@@ -133,12 +155,24 @@ async fn a_call_that_failed_is_resumed_at_once_with_the_same_provider_key(ground
             Err::<Charge, _>(io::Error::other("the connection to the provider broke"))
         }
     };
-    let error = shop.checkout().pay(Pay::cart(cart).key(key("pay")), broken).await.unwrap_err();
-    assert_eq!((error.kind(), error.retry_class()), (ErrorKind::Unavailable, Retry::SameKey), "{error:?}");
+    let error = shop
+        .checkout()
+        .pay(Pay::cart(cart).key(key("pay")), broken)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.retry_class()),
+        (ErrorKind::Unavailable, Retry::SameKey),
+        "{error:?}"
+    );
     assert!(std::error::Error::source(&error).is_some());
     assert_eq!(shop.level("MUG").await.held, 2);
     let hasty = shop.within(Duration::from_secs(10));
-    let paid = hasty.checkout().resume(&key("pay"), |due| bank.charge(due)).await.unwrap();
+    let paid = hasty
+        .checkout()
+        .resume(&key("pay"), |due| bank.charge(due))
+        .await
+        .unwrap();
     assert!(matches!(&paid, Paid::Order { replayed: false, .. }), "{paid:?}");
     assert_eq!(bank.keys().into_values().collect::<Vec<_>>(), [2]);
     assert_paid_once(&shop).await;
@@ -150,13 +184,26 @@ async fn a_call_that_panicked_is_resumed_after_its_lease(ground: Ground) {
     let cart = shop.cart(&[("MUG", 2)]).await;
     let caller = shop.clone();
     let panicked = tokio::spawn(async move {
-        let charge = |_: Due| async { if true { panic!("as a bug of the application") } else { Err::<Charge, Error>(Error::not_found("never")) } };
-        caller.checkout().pay(Pay::cart(cart).key(key("pay")), charge).await
+        let charge = |_: Due| async {
+            if true {
+                panic!("as a bug of the application")
+            } else {
+                Err::<Charge, Error>(Error::not_found("never"))
+            }
+        };
+        caller
+            .checkout()
+            .pay(Pay::cart(cart).key(key("pay")), charge)
+            .await
     });
     assert!(panicked.await.unwrap_err().is_panic());
     shop.shift_clock(PAST_LEASE);
     let bank = Bank::open();
-    let paid = shop.checkout().resume(&key("pay"), |due| bank.charge(due)).await.unwrap();
+    let paid = shop
+        .checkout()
+        .resume(&key("pay"), |due| bank.charge(due))
+        .await
+        .unwrap();
     assert!(matches!(&paid, Paid::Order { replayed: false, .. }), "{paid:?}");
     assert_paid_once(&shop).await;
 }
@@ -167,16 +214,35 @@ async fn a_declined_payment_leaves_cart_and_stock_as_they_were(ground: Ground) {
     let cart = shop.cart(&[("MUG", 2)]).await;
     let refuse = |_: Due| async { Ok::<_, Error>(Charge::declined("card expired")) };
     for replayed in [false, true] {
-        let paid = shop.checkout().pay(Pay::cart(cart).key(key("card-1")), refuse).await.unwrap();
-        let Paid::Declined { order, reason, replayed: again, .. } = paid else { panic!("{paid:?}") };
-        assert_eq!((order.status, reason.as_str(), again), (OrderStatus::Cancelled, "card expired", replayed));
+        let paid = shop
+            .checkout()
+            .pay(Pay::cart(cart).key(key("card-1")), refuse)
+            .await
+            .unwrap();
+        let Paid::Declined {
+            order,
+            reason,
+            replayed: again,
+            ..
+        } = paid
+        else {
+            panic!("{paid:?}")
+        };
+        assert_eq!(
+            (order.status, reason.as_str(), again),
+            (OrderStatus::Cancelled, "card expired", replayed)
+        );
         assert!(order.refund_due().is_zero());
     }
     let level = shop.level("MUG").await;
     assert_eq!((level.allocated, level.held), (0, 0));
     assert_eq!(shop.carts().require(cart).await.unwrap().status, CartStatus::Open);
     let bank = Bank::open();
-    let paid = shop.checkout().pay(Pay::cart(cart).key(key("card-2")), |due| bank.charge(due)).await.unwrap();
+    let paid = shop
+        .checkout()
+        .pay(Pay::cart(cart).key(key("card-2")), |due| bank.charge(due))
+        .await
+        .unwrap();
     assert!(matches!(&paid, Paid::Order { replayed: false, .. }), "{paid:?}");
     assert_eq!(shop.level("MUG").await.allocated, 2);
     shop.assert_sound().await;
@@ -199,7 +265,10 @@ async fn two_keys_for_one_cart_make_one_order(ground: Ground) {
     bank.answer();
     let (paid, refused): (Vec<_>, Vec<_>) = paying.await.unwrap().into_iter().partition(Result::is_ok);
     for error in refused.into_iter().filter_map(Result::err) {
-        assert!(matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::Conflict), "{error:?}");
+        assert!(
+            matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::Conflict),
+            "{error:?}"
+        );
     }
     assert_eq!((paid.len(), bank.calls().len()), (1, 1));
     assert_paid_once(&shops[0]).await;

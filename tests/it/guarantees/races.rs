@@ -36,11 +36,20 @@ on!([memory file postgres]
 /// Demands a cancelled order whose whole price is due back, and no unit kept for it.
 async fn assert_due_back(shop: &Shop, id: OrderId) {
     let order = shop.orders().require(id).await.unwrap();
-    assert_eq!((order.status, order.cancel_reason), (OrderStatus::Cancelled, Some(CancelReason::Customer)));
+    assert_eq!(
+        (order.status, order.cancel_reason),
+        (OrderStatus::Cancelled, Some(CancelReason::Customer))
+    );
     assert_eq!(order.paid.captured, order.total.minor());
-    assert_eq!((order.refund_due(), order.payment_status()), (order.total, PaymentStatus::RefundDue));
+    assert_eq!(
+        (order.refund_due(), order.payment_status()),
+        (order.total, PaymentStatus::RefundDue)
+    );
     let payments = shop.payments().for_order(id).await.unwrap();
-    assert_eq!((payments[0].state, payments[0].settled), (PaymentState::Captured, order.paid));
+    assert_eq!(
+        (payments[0].state, payments[0].settled),
+        (PaymentState::Captured, order.paid)
+    );
     let level = shop.level("MUG").await;
     assert_eq!((level.allocated, level.held, level.available()), (0, 0, 10));
     shop.assert_sound().await;
@@ -53,7 +62,10 @@ async fn a_cancel_before_the_capture_makes_the_money_due_back(ground: Ground) {
     let charge = |due: Due| {
         let shop = shop.clone();
         async move {
-            let cancelled = shop.checkout().cancel(due.order.id, CancelReason::Customer).await?;
+            let cancelled = shop
+                .checkout()
+                .cancel(due.order.id, CancelReason::Customer)
+                .await?;
             assert_eq!(cancelled.status, OrderStatus::Cancelled);
             assert_eq!(shop.level("MUG").await.held, 0);
             Ok::<_, Error>(Charge::captured(reference(due.provider_key)))
@@ -61,10 +73,21 @@ async fn a_cancel_before_the_capture_makes_the_money_due_back(ground: Ground) {
     };
     let pay = Pay::cart(cart).key(key("pay"));
     let paid = shop.checkout().pay(pay.clone(), charge).await.unwrap();
-    let Paid::Cancelled { order, refund, replayed: false, .. } = paid else { panic!("{paid:?}") };
+    let Paid::Cancelled {
+        order,
+        refund,
+        replayed: false,
+        ..
+    } = paid
+    else {
+        panic!("{paid:?}")
+    };
     assert_eq!(refund, order.total);
     let again = shop.checkout().pay(pay, charge).await.unwrap();
-    assert!(matches!(&again, Paid::Cancelled { refund, replayed: true, .. } if *refund == order.total), "{again:?}");
+    assert!(
+        matches!(&again, Paid::Cancelled { refund, replayed: true, .. } if *refund == order.total),
+        "{again:?}"
+    );
     assert_due_back(&shop, order.id).await;
 }
 
@@ -73,9 +96,19 @@ async fn a_cancel_after_the_capture_makes_the_money_due_back(ground: Ground) {
     shop.stock("MUG", 10).await;
     let cart = shop.cart(&[("MUG", 2)]).await;
     let bank = Bank::open();
-    let paid = shop.checkout().pay(Pay::cart(cart).key(key("pay")), |due| bank.charge(due)).await.unwrap();
-    let Paid::Order { order, .. } = paid else { panic!("{paid:?}") };
-    let cancelled = shop.checkout().cancel(order.id, CancelReason::Customer).await.unwrap();
+    let paid = shop
+        .checkout()
+        .pay(Pay::cart(cart).key(key("pay")), |due| bank.charge(due))
+        .await
+        .unwrap();
+    let Paid::Order { order, .. } = paid else {
+        panic!("{paid:?}")
+    };
+    let cancelled = shop
+        .checkout()
+        .cancel(order.id, CancelReason::Customer)
+        .await
+        .unwrap();
     assert_eq!(cancelled.refund_due(), order.total);
     assert_due_back(&shop, order.id).await;
 }
@@ -98,7 +131,10 @@ async fn pay(shop: Shop, cart: CartId, number: u32, told: oneshot::Sender<Order>
             Ok::<_, Error>(Charge::captured(reference(due.provider_key)))
         }
     };
-    shop.checkout().pay(Pay::cart(cart).key(key(format!("pay-{number}"))), charge).await.unwrap()
+    shop.checkout()
+        .pay(Pay::cart(cart).key(key(format!("pay-{number}"))), charge)
+        .await
+        .unwrap()
 }
 
 async fn a_cancel_at_the_moment_of_the_capture_makes_the_money_due_back(ground: Ground) {
@@ -112,7 +148,11 @@ async fn a_cancel_at_the_moment_of_the_capture_makes_the_money_due_back(ground: 
         let paying = tokio::spawn(pay(shops[0].clone(), cart, number, told, dice.below(40)));
         let order = begun.await.unwrap();
         step_aside(dice.below(40)).await;
-        shops[1].checkout().cancel(order.id, CancelReason::Customer).await.unwrap();
+        shops[1]
+            .checkout()
+            .cancel(order.id, CancelReason::Customer)
+            .await
+            .unwrap();
         let paid = paying.await.unwrap();
         match paid {
             Paid::Order { .. } => {}
@@ -145,7 +185,10 @@ async fn a_webhook_at_the_moment_of_the_answer_counts_once(ground: Ground) {
         assert!(matches!(&paid, Paid::Order { .. }), "{paid:?}");
         let order = shops[1].orders().require(order.id).await.unwrap();
         assert_eq!(order.paid.captured, order.total.minor());
-        assert_eq!(shops[1].payments().for_order(order.id).await.unwrap()[0].settled, order.paid);
+        assert_eq!(
+            shops[1].payments().for_order(order.id).await.unwrap()[0].settled,
+            order.paid
+        );
     }
     shops[0].assert_sound().await;
 }

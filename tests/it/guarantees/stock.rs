@@ -1,6 +1,7 @@
 //! No unit is sold twice, whoever asks in whatever order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use stockroom::Error;
 use stockroom::ErrorKind;
@@ -15,6 +16,7 @@ use crate::support::share;
 on!([memory file postgres]
     a_thousand_units_are_sold_exactly
     two_skus_in_opposite_order_never_get_in_each_others_way
+    held_units_go_to_the_order_that_has_the_hold
 );
 on!([file postgres] two_shops_on_one_database_sell_exactly);
 
@@ -44,9 +46,18 @@ async fn a_thousand_units_are_sold_exactly(ground: Ground) {
     }
     assert_eq!((sold.len(), refused.len()), (1_000, 4_000));
     let level = shop.level("MUG").await;
-    assert_eq!((level.on_hand, level.allocated, level.held, level.available()), (1_000, 1_000, 0, 0));
+    assert_eq!(
+        (level.on_hand, level.allocated, level.held, level.available()),
+        (1_000, 1_000, 0, 0)
+    );
     let orders = shop.every_order().await;
-    assert_eq!(orders.iter().filter(|order| order.status == OrderStatus::Placed).count(), 1_000);
+    assert_eq!(
+        orders
+            .iter()
+            .filter(|order| order.status == OrderStatus::Placed)
+            .count(),
+        1_000
+    );
     assert_eq!(orders.len(), 1_000);
     shop.assert_sound().await;
 }
@@ -59,13 +70,24 @@ async fn two_skus_in_opposite_order_never_get_in_each_others_way(ground: Ground)
     let outcomes = share(32, 1_000, move |number| {
         let shop = sellers[number % 2].clone();
         async move {
-            let lines = if number / 2 % 2 == 0 { [("MUG-A", 1), ("MUG-B", 1)] } else { [("MUG-B", 1), ("MUG-A", 1)] };
+            let lines = if number / 2 % 2 == 0 {
+                [("MUG-A", 1), ("MUG-B", 1)]
+            } else {
+                [("MUG-B", 1), ("MUG-A", 1)]
+            };
             let cart = shop.try_cart(&lines).await?;
-            shop.checkout().place(Place::cart(cart).key(key(format!("order-{number}")))).await
+            shop.checkout()
+                .place(Place::cart(cart).key(key(format!("order-{number}"))))
+                .await
         }
     });
     let errors: Vec<Error> = outcomes.await.into_iter().filter_map(Result::err).collect();
-    assert!(errors.is_empty(), "{} of 1000 failed, such as {:?}", errors.len(), errors[0]);
+    assert!(
+        errors.is_empty(),
+        "{} of 1000 failed, such as {:?}",
+        errors.len(),
+        errors[0]
+    );
     for sku in ["MUG-A", "MUG-B"] {
         let level = shops[1].level(sku).await;
         assert_eq!((level.allocated, level.available()), (1_000, 0));
@@ -81,7 +103,9 @@ async fn two_shops_on_one_database_sell_exactly(ground: Ground) {
         let shop = sellers[number % 2].clone();
         async move {
             let cart = shop.cart(&[("MUG", 1)]).await;
-            shop.checkout().place(Place::cart(cart).key(key(format!("order-{number}")))).await
+            shop.checkout()
+                .place(Place::cart(cart).key(key(format!("order-{number}"))))
+                .await
         }
     });
     let mut sold = [0, 0];
@@ -96,4 +120,46 @@ async fn two_shops_on_one_database_sell_exactly(ground: Ground) {
     let level = shops[1].level("MUG").await;
     assert_eq!((level.allocated, level.available()), (500, 0));
     shops[0].assert_sound().await;
+}
+
+async fn held_units_go_to_the_order_that_has_the_hold(ground: Ground) {
+    let shop = ground.open().await;
+    shop.stock("MUG", 3).await;
+    let (cart, other) = (shop.cart(&[("MUG", 3)]).await, shop.cart(&[("MUG", 1)]).await);
+    let early = shop.checkout().quote(other).await.unwrap();
+    let quote = shop.checkout().quote(cart).await.unwrap();
+    let hold = shop
+        .checkout()
+        .hold(&quote, Duration::from_secs(600))
+        .await
+        .unwrap();
+    assert_eq!(
+        shop.checkout().quote(other).await.unwrap_err().kind(),
+        ErrorKind::InsufficientStock
+    );
+    let error = shop
+        .checkout()
+        .place(Place::quote(early).key(key("other")))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.shortages()[0].available),
+        (ErrorKind::InsufficientStock, 0)
+    );
+    // Without the hold, its own units stand in its way.
+    let without = Place::quote(quote.clone()).key(key("without"));
+    assert_eq!(
+        shop.checkout().place(without).await.unwrap_err().kind(),
+        ErrorKind::InsufficientStock
+    );
+    let with = Place::quote(quote).hold(hold.clone()).key(key("with"));
+    let placed = shop.checkout().place(with).await.unwrap();
+    assert_eq!(placed.order.lines[0].quantity.get(), 3);
+    assert_eq!(shop.inventory().hold_status(hold.id).await.unwrap(), None);
+    let level = shop.level("MUG").await;
+    assert_eq!((level.allocated, level.held, level.available()), (3, 0, 0));
+    // Releasing what was used up changes nothing.
+    shop.checkout().release(hold.id).await.unwrap();
+    assert_eq!(shop.level("MUG").await, level);
+    shop.assert_sound().await;
 }

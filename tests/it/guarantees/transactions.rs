@@ -33,7 +33,9 @@ async fn a_closure_that_another_write_overtook_runs_again_on_what_is_there(groun
         async move {
             let product = tx.products().require(id).await?;
             if run == 0 {
-                shop.products().update(&product, ProductPatch::new().title("Cup")).await?;
+                shop.products()
+                    .update(&product, ProductPatch::new().title("Cup"))
+                    .await?;
             }
             let seen = ProductPatch::new().description(format!("made of {}", product.title));
             tx.products().update(&product, seen)?;
@@ -43,13 +45,21 @@ async fn a_closure_that_another_write_overtook_runs_again_on_what_is_there(groun
     assert_eq!(described.await.unwrap(), "Cup");
     assert_eq!(runs.load(Ordering::Relaxed), 2);
     let product = shop.products().require(id).await.unwrap();
-    assert_eq!((product.title.as_str(), product.description.as_str()), ("Cup", "made of Cup"));
+    assert_eq!(
+        (product.title.as_str(), product.description.as_str()),
+        ("Cup", "made of Cup")
+    );
     assert_eq!(product.version.get(), 3);
 }
 
 async fn conflicting_closures_lose_no_update(ground: Ground) {
     let shops = ground.open_two().await;
-    let id = shops[0].products().create(NewProduct::new("Counter").description("0")).await.unwrap().id;
+    let id = shops[0]
+        .products()
+        .create(NewProduct::new("Counter").description("0"))
+        .await
+        .unwrap()
+        .id;
     let callers = shops.clone();
     let gave_up = share(8, 160, move |number| {
         let shop = callers[number % 2].clone();
@@ -59,7 +69,8 @@ async fn conflicting_closures_lose_no_update(ground: Ground) {
                 let counted = shop.transaction(|tx| async move {
                     let product = tx.products().require(id).await?;
                     let count: u64 = product.description.parse().unwrap();
-                    tx.products().update(&product, ProductPatch::new().description((count + 1).to_string()))?;
+                    tx.products()
+                        .update(&product, ProductPatch::new().description((count + 1).to_string()))?;
                     Ok::<_, Error>(())
                 });
                 match counted.await {
@@ -71,7 +82,10 @@ async fn conflicting_closures_lose_no_update(ground: Ground) {
             }
         }
     });
-    println!("closures that lost every race: {}", gave_up.await.into_iter().sum::<u32>());
+    println!(
+        "closures that lost every race: {}",
+        gave_up.await.into_iter().sum::<u32>()
+    );
     assert_eq!(shops[1].products().require(id).await.unwrap().description, "160");
 }
 
@@ -82,7 +96,11 @@ async fn units_that_are_moved_by_many_are_neither_lost_nor_made(ground: Ground) 
     let callers = shops.clone();
     let moved = share(6, 90, move |number| {
         let shop = callers[number % 2].clone();
-        let (from, to) = if number % 3 == 0 { ("MUG-A", "MUG-B") } else { ("MUG-B", "MUG-A") };
+        let (from, to) = if number % 3 == 0 {
+            ("MUG-A", "MUG-B")
+        } else {
+            ("MUG-B", "MUG-A")
+        };
         async move {
             let moved = shop.transaction(|tx| async move {
                 let level = tx.inventory().level(&sku(from), &berlin()).await?;
@@ -120,5 +138,12 @@ async fn a_closure_that_fails_writes_nothing(ground: Ground) {
     assert_eq!(shop.level("MUG").await.on_hand, 5);
     // Drafts are not listed unless asked for.
     let drafts = ProductQuery::default().status(Some(ProductStatus::Draft));
-    assert!(shop.products().list(&drafts, PageRequest::default()).await.unwrap().items.is_empty());
+    assert!(
+        shop.products()
+            .list(&drafts, PageRequest::default())
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
 }

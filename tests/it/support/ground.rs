@@ -1,0 +1,232 @@
+//! Empty databases of each engine.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sqlx::AssertSqlSafe;
+use sqlx::Connection as _;
+use sqlx::Row as _;
+use stockroom::PostgresOptions;
+use stockroom::PostgresStore;
+use stockroom::SqliteOptions;
+use stockroom::SqliteStore;
+use stockroom::Stockroom;
+use stockroom::testkit::engines;
+use stockroom::testkit::proxy::Proxy;
+use uuid::Uuid;
+
+use super::shop::Shop;
+
+/// An empty database for the shops of one test, gone after it.
+#[derive(Clone, Debug)]
+pub(crate) struct Ground {
+    place: Place,
+    folder: Option<Arc<Folder>>,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    Memory,
+    File(String),
+    Postgres { url: String, schema: String },
+}
+
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed is left to the system's temporary folder.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Ground {
+    /// Memory: one shop has it to itself.
+    pub(crate) async fn memory() -> Option<Self> {
+        Some(Self {
+            place: Place::Memory,
+            folder: None,
+        })
+    }
+
+    /// A file that is not there yet, in a folder of its own.
+    pub(crate) async fn file() -> Option<Self> {
+        let folder = std::env::temp_dir().join(format!("stockroom-it-{}", Uuid::now_v7()));
+        std::fs::create_dir(&folder).unwrap();
+        let url = format!("sqlite://{}/shop.db", folder.display());
+        Some(Self {
+            place: Place::File(url),
+            folder: Some(Arc::new(Folder(folder))),
+        })
+    }
+
+    /// A schema of the server that all tests share.
+    pub(crate) async fn postgres() -> Option<Self> {
+        let server = engines::require(engines::Postgres::shared().await).unwrap()?;
+        Some(Self::at(server.url()))
+    }
+
+    /// A schema of the server at this address. Its sessions are named after the schema.
+    pub(crate) fn at(url: &str) -> Self {
+        let schema = format!("it_{}", Uuid::now_v7().simple());
+        let mark = if url.contains('?') { '&' } else { '?' };
+        let url = format!("{url}{mark}application_name={schema}");
+        Self {
+            place: Place::Postgres { url, schema },
+            folder: None,
+        }
+    }
+
+    /// A ground that is given by another process.
+    pub(crate) fn given(url: String, schema: Option<String>) -> Self {
+        let place = match schema {
+            Some(schema) => Place::Postgres { url, schema },
+            None => Place::File(url),
+        };
+        Self { place, folder: None }
+    }
+
+    /// A server of this test's own, which it may stop, and a schema on it.
+    pub(crate) async fn own_server() -> Option<(engines::Postgres, Self)> {
+        let server = engines::require(engines::Postgres::spawn().await).unwrap()?;
+        let ground = Self::at(server.url());
+        Some((server, ground))
+    }
+
+    /// A schema of the shared server, and the way to it through a proxy.
+    pub(crate) async fn proxied() -> Option<(Proxy, Self)> {
+        let server = engines::require(engines::Postgres::shared().await).unwrap()?;
+        let proxy = Proxy::start(server.address()).await.unwrap();
+        let ground = Self::at(&server.url_through(proxy.address()));
+        Some((proxy, ground))
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        match &self.place {
+            Place::Memory => "sqlite::memory:",
+            Place::File(url) | Place::Postgres { url, .. } => url,
+        }
+    }
+
+    pub(crate) fn schema(&self) -> Option<&str> {
+        match &self.place {
+            Place::Postgres { schema, .. } => Some(schema),
+            Place::Memory | Place::File(_) => None,
+        }
+    }
+
+    /// The folder of a file's ground.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.folder.as_ref().map(|folder| folder.0.as_path())
+    }
+
+    /// Whether several shops can be opened on it.
+    pub(crate) fn is_shared(&self) -> bool {
+        !matches!(self.place, Place::Memory)
+    }
+
+    /// A shop on this ground.
+    pub(crate) async fn open(&self) -> Shop {
+        self.open_with(4).await
+    }
+
+    /// A shop with so many reading connections.
+    pub(crate) async fn open_with(&self, readers: u32) -> Shop {
+        match &self.place {
+            Place::Memory | Place::File(_) => {
+                let options = SqliteOptions::new(self.url()).readers(readers);
+                let store = Arc::new(SqliteStore::open(options).await.unwrap());
+                let clock = Arc::clone(&store);
+                Shop::new(Stockroom::builder().store_arc(store), move |by| {
+                    clock.shift_clock(by)
+                })
+                .await
+            }
+            Place::Postgres { url, schema } => {
+                let options = PostgresOptions::new(url).schema(schema).readers(readers);
+                let store = Arc::new(PostgresStore::connect(options).await.unwrap());
+                let clock = Arc::clone(&store);
+                Shop::new(Stockroom::builder().store_arc(store), move |by| {
+                    clock.shift_clock(by)
+                })
+                .await
+            }
+        }
+    }
+
+    /// Two shops as of two processes; in memory twice the same.
+    pub(crate) async fn open_two(&self) -> [Shop; 2] {
+        let one = self.open().await;
+        let other = if self.is_shared() {
+            self.open().await
+        } else {
+            one.clone()
+        };
+        [one, other]
+    }
+
+    /// The first column of what a statement answers, outside of any shop.
+    pub(crate) async fn texts(&self, sql: &str) -> Vec<String> {
+        match &self.place {
+            Place::Memory => panic!("a shop in memory cannot be looked at from outside"),
+            Place::File(url) => {
+                let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
+                let rows = sqlx::query(AssertSqlSafe(sql.to_owned()))
+                    .fetch_all(&mut connection)
+                    .await
+                    .unwrap();
+                connection.close().await.unwrap();
+                rows.iter()
+                    .map(|row| row.try_get(0).unwrap_or_default())
+                    .collect()
+            }
+            Place::Postgres { url, schema } => {
+                let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+                let name = format!("SET search_path = {schema}; SET application_name = 'onlooker'");
+                sqlx::raw_sql(AssertSqlSafe(name))
+                    .execute(&mut connection)
+                    .await
+                    .unwrap();
+                let rows = sqlx::query(AssertSqlSafe(sql.to_owned()))
+                    .fetch_all(&mut connection)
+                    .await
+                    .unwrap();
+                connection.close().await.unwrap();
+                rows.iter()
+                    .map(|row| row.try_get(0).unwrap_or_default())
+                    .collect()
+            }
+        }
+    }
+
+    /// Everything that is stored, by table.
+    pub(crate) async fn dump(&self) -> BTreeMap<String, String> {
+        let mut dump = BTreeMap::new();
+        let tables = match &self.place {
+            Place::Postgres { schema, .. } => format!(
+                "SELECT table_name::text FROM information_schema.tables WHERE table_schema = '{schema}'"
+            ),
+            Place::Memory | Place::File(_) => {
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'stockroom%'".to_owned()
+            }
+        };
+        for table in self.texts(&tables).await {
+            let sql = match &self.place {
+                Place::Postgres { .. } => format!("SELECT t::text FROM {table} AS t ORDER BY 1"),
+                Place::Memory | Place::File(_) => {
+                    let columns = self
+                        .texts(&format!("SELECT name FROM pragma_table_info('{table}')"))
+                        .await;
+                    let quoted: Vec<_> = columns.iter().map(|column| format!("quote({column})")).collect();
+                    format!("SELECT {} FROM {table} ORDER BY 1", quoted.join(" || ',' || "))
+                }
+            };
+            dump.insert(table, self.texts(&sql).await.join("\n"));
+        }
+        assert!(dump.len() > 10, "the tables were not found: {:?}", dump.keys());
+        dump
+    }
+}
