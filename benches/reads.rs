@@ -475,8 +475,9 @@ fn markdown(machine: &Machine, outcomes: &[Outcome], effort: Effort, verdict: &s
          - **stockroom**: `shop.products().get(id)`, `get_many(&ids)` and the like, a shop with its default options.\n\
          - **by hand**: `sqlx::query(…).fetch_one(&pool)`: one statement with the same columns and the same aggregation of \
          lines, decoded by position into the same types. The bench checks that both give equal values. The pool is at \
-         sqlx's defaults, which ping the server before each use; **without ping** leaves that out \
-         (`test_before_acquire(false)`). The shop asks a connection only after it lay idle for 30 s.\n\
+         sqlx's defaults: it pings a connection before each use, and again when it is given back. **Without ping** leaves out \
+         the first (`test_before_acquire(false)`); the second cannot be left out. The shop's pool for PostgreSQL asks a \
+         connection only after it lay idle for 30 s.\n\
          - One caller. {} rounds, in each of which every way reads {} single rows or {} batches of {BATCH}, in turns; the \
          same ids for all, spread over {} rows. A ratio is the median over the rounds of median through median. \
          Allocations are counted in a run of their own, on all threads.\n\n{}",

@@ -114,8 +114,10 @@ async fn a_dropped_backorder_limit_is_set_or_not(ground: Ground) {
     drop_everywhere(&ground, &shop, async |number, cut| {
         let limit = i64::try_from(number).unwrap();
         let before = shop.level("MUG").await;
-        let set = shop.inventory().set_backorder_limit("MUG", &berlin(), limit);
-        let ended = cut.drops(set).await.map(Result::unwrap);
+        let ended = cut
+            .drops(shop.inventory().set_backorder_limit("MUG", &berlin(), limit))
+            .await
+            .map(Result::unwrap);
         settled(&shop).await;
         let after = shop.level("MUG").await;
         assert!(after.backorder_limit == limit || (after == before && ended.is_none()));
