@@ -50,6 +50,14 @@ use uuid::Uuid;
 /// Connections of who places orders by hand on PostgreSQL.
 const CONNECTIONS: u32 = 16;
 
+/// What the carts hold, and how many lines.
+const CARTS: [(Demand, usize); 4] = [
+    (Demand::Hot, 1),
+    (Demand::Spread, 1),
+    (Demand::Hot, 3),
+    (Demand::Spread, 3),
+];
+
 /// How orders are placed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -108,6 +116,7 @@ struct Effort {
     rounds: usize,
     round: Duration,
     warm_up: usize,
+    carts: &'static [(Demand, usize)],
     callers: &'static [usize],
     ways: usize,
 }
@@ -119,6 +128,7 @@ impl Effort {
             rounds: settings.pick(5, 1),
             round: Duration::from_millis(settings.pick(1_500, 100)),
             warm_up: settings.pick(600, 60),
+            carts: settings.pick(&CARTS, &[CARTS[0], CARTS[3]]),
             callers: settings.pick(&[1, 64], &[64]),
             ways: settings.ways(3),
         }
@@ -165,7 +175,7 @@ impl Stand {
         };
         let goods = Goods::stock(&shop, skus).await?;
         // As the server itself does some time after rows were written.
-        database.try_execute("VACUUM ANALYZE", "ANALYZE").await;
+        database.try_execute(VACUUM, "ANALYZE").await;
         Ok(Self {
             way,
             shop,
@@ -231,12 +241,20 @@ impl Stand {
 
     async fn close(self) {
         self.shop.close().await;
+        // What is left would be vacuumed while others are measured.
+        self.database.try_execute(DROP, "SELECT 1").await;
         match self.database {
             Database::Postgres(pool) => pool.close().await,
             Database::Sqlite(pool) => pool.close().await,
         }
     }
 }
+
+const VACUUM: &str = "VACUUM (ANALYZE) stockroom_products, stockroom_variants, stockroom_levels, stockroom_claims, \
+     stockroom_movements, stockroom_changes";
+
+/// Every table of a shop lies in the first schema of the path.
+const DROP: &str = "DO $$ BEGIN EXECUTE format('DROP SCHEMA %I CASCADE', current_schema()); END $$";
 
 /// Rows of every table that an order adds to.
 const INSERTED: &str = "SELECT (SELECT count(*) FROM stockroom_claims), (SELECT count(*) FROM stockroom_orders), \
@@ -398,12 +416,7 @@ async fn measure_engine(engine: Engine, places: &Places, effort: Effort) -> Resu
         return Ok(outcomes);
     }
     let server = places.server.filter(|_| engine == Engine::Postgres);
-    for (demand, lines) in [
-        (Demand::Hot, 1),
-        (Demand::Spread, 1),
-        (Demand::Hot, 3),
-        (Demand::Spread, 3),
-    ] {
+    for (demand, lines) in effort.carts.iter().copied() {
         let mut stands = Vec::new();
         for way in Way::of(engine).iter().take(effort.ways) {
             stands.push(Stand::open(engine, *way, places, effort.skus).await?);

@@ -16,7 +16,8 @@ mod settle;
 mod source;
 mod terms;
 
-#[cfg(all(test, feature = "sqlite", feature = "testkit"))]
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "testkit"))]
 mod tests;
 
 pub use charge::Charge;

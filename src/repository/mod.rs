@@ -12,7 +12,8 @@ mod orders;
 mod payments;
 mod products;
 
-#[cfg(all(test, feature = "sqlite", feature = "testkit"))]
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "testkit"))]
 mod tests;
 
 pub use carts::Carts;

@@ -12,7 +12,8 @@ mod run;
 pub(crate) mod stock;
 mod unit_of_work;
 
-#[cfg(all(test, feature = "sqlite", feature = "testkit"))]
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "testkit"))]
 mod tests;
 
 pub use unit_of_work::Tx;

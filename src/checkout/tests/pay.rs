@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::bench;
 use super::key;
-use super::place;
 use super::usd;
 use crate::checkout::Charge;
 use crate::checkout::Due;

@@ -2,36 +2,36 @@
 //!
 //! A bullet such as `commit.atomic` has a case of that name; more cases of one bullet carry a suffix, as in
 //! `commit.atomic/stock`. [`manifest`] lists them all. A case that needs an aggregate or a query that the
-//! [`Capability`](crate::spi::store::Capability) of the store leaves out is excluded and says why; a store for carts runs what concerns carts.
+//! [`Capability`](crate::spi::store::Capability) of the store leaves out is excluded and says why: a store for carts
+//! runs what concerns carts.
 //!
-//! ```no_run
+//! ```
 //! # #[cfg(feature = "sqlite")]
-//! # mod example {
+//! # {
 //! use std::sync::Arc;
 //!
 //! use async_trait::async_trait;
-//! use stockroom::Result;
-//! use stockroom::backend::{Migrate, SqliteOptions, SqliteStore};
 //! use stockroom::testkit::conformance::{self, Harness, Options, Setup};
+//! use stockroom::{Result, SqliteOptions, SqliteStore};
 //!
 //! struct InMemory;
 //!
 //! #[async_trait]
 //! impl Setup for InMemory {
 //!     async fn fresh(&self) -> Result<Harness> {
-//!         let options = SqliteOptions::new("sqlite::memory:").migrate(Migrate::Apply);
-//!         let store = Arc::new(SqliteStore::open(options).await?);
+//!         let store = Arc::new(SqliteStore::open(SqliteOptions::new("sqlite::memory:")).await?);
 //!         let clock = Arc::clone(&store);
 //!         Ok(Harness::new(store, move |by| clock.shift_clock(by)))
 //!     }
 //! }
 //!
-//! #[tokio::test]
-//! async fn my_store_conforms() {
-//!     let report = conformance::run(&InMemory, &Options::new()).await;
-//!     println!("{report}");
-//!     assert!(report.is_green());
-//! }
+//! # let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+//! # runtime.block_on(async {
+//! let options = Options::new().only(["commit.atomic", "cart.round_trip"]).progress(|case| println!("{case}"));
+//! let report = conformance::run(&InMemory, &options).await;
+//! println!("{report}");
+//! assert!(report.is_green());
+//! # });
 //! # }
 //! ```
 

@@ -11,7 +11,8 @@ mod error;
 mod pool;
 mod reads;
 mod schema;
-#[cfg(all(test, unix, feature = "testkit"))]
+#[cfg(test)]
+#[cfg(all(unix, feature = "testkit"))]
 mod tests;
 
 use std::sync::Arc;
