@@ -52,6 +52,9 @@ const BATCH: usize = 100;
 /// Aggregates that one commit of the preparation writes.
 const CHUNK: u64 = 250;
 
+const VACUUM: &str = "VACUUM (ANALYZE) stockroom_products, stockroom_variants, stockroom_carts, stockroom_cart_lines, \
+     stockroom_orders, stockroom_order_lines";
+
 /// What is read.
 #[derive(Debug, Clone, Copy)]
 enum Case {
@@ -367,7 +370,7 @@ async fn open_postgres(url: &str, rows: u64) -> Result<Readers> {
     let options = PgPoolOptions::new().test_before_acquire(false);
     let without_ping = support::postgres_pool(url, &schema, options).await?;
     // As the server itself does some time after rows were written.
-    sqlx::raw_sql("VACUUM (ANALYZE) stockroom_products, stockroom_variants, stockroom_carts, stockroom_cart_lines, stockroom_orders, stockroom_order_lines").execute(&by_hand).await?;
+    sqlx::raw_sql(VACUUM).execute(&by_hand).await?;
     Ok(Readers {
         shop,
         by_hand: HandWritten::Postgres(by_hand),

@@ -72,7 +72,7 @@ async fn an_address_of_no_engine_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_no_database_file_is_refused() {
-    let ground = Ground::file().await.unwrap();
+    let ground = Ground::file();
     let folder = ground.folder().unwrap();
     let (text, empty_folder) = (folder.join("text.db"), folder.join("folder.db"));
     let words = "A text that is no database, whatever the name of its file says. ".repeat(100);
@@ -91,7 +91,7 @@ async fn what_is_no_database_file_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_database_of_something_else_is_left_as_it_is() {
-    let ground = Ground::file().await.unwrap();
+    let ground = Ground::file();
     let path = ground.folder().unwrap().join("other.db");
     let other = Ground::given(format!("sqlite://{}?mode=rwc", path.display()), None);
     other.texts("CREATE TABLE recipes (name TEXT)").await;

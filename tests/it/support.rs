@@ -17,6 +17,12 @@ pub(crate) use shop::sku;
 pub(crate) use shop::units;
 pub(crate) use shop::usd;
 
+use std::pin::Pin;
+
+/// A case of a test, which works on an empty database. It is boxed so that the code of a case is compiled once, not once
+/// for each engine.
+pub(crate) type Case = fn(Ground) -> Pin<Box<dyn Future<Output = ()>>>;
+
 /// Runs each case on each engine, as `case::engine`.
 macro_rules! on {
     ($engines:tt $($case:ident)+) => {
@@ -25,11 +31,9 @@ macro_rules! on {
     (@case $case:ident [$($engine:ident)+]) => {
         mod $case {
             $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-                async fn $engine() {
-                    if let Some(ground) = crate::support::Ground::$engine().await {
-                        super::$case(ground).await;
-                    }
+                #[test]
+                fn $engine() {
+                    crate::support::$engine(|ground| Box::pin(super::$case(ground)));
                 }
             )+
         }
@@ -37,3 +41,30 @@ macro_rules! on {
 }
 
 pub(crate) use on;
+
+/// Runs a case in memory.
+pub(crate) fn memory(case: Case) {
+    run(case, || Box::pin(async { Some(Ground::memory()) }));
+}
+
+/// Runs a case on a file.
+pub(crate) fn file(case: Case) {
+    run(case, || Box::pin(async { Some(Ground::file()) }));
+}
+
+/// Runs a case on PostgreSQL, if there is one.
+pub(crate) fn postgres(case: Case) {
+    run(case, || Box::pin(Ground::postgres()));
+}
+
+fn run(case: Case, ground: fn() -> Pin<Box<dyn Future<Output = Option<Ground>>>>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(async {
+        if let Some(ground) = ground().await {
+            case(ground).await;
+        }
+    });
+}

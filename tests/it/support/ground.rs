@@ -45,22 +45,22 @@ impl Drop for Folder {
 
 impl Ground {
     /// Memory: one shop has it to itself.
-    pub(crate) async fn memory() -> Option<Self> {
-        Some(Self {
+    pub(crate) fn memory() -> Self {
+        Self {
             place: Place::Memory,
             folder: None,
-        })
+        }
     }
 
     /// A file that is not there yet, in a folder of its own.
-    pub(crate) async fn file() -> Option<Self> {
+    pub(crate) fn file() -> Self {
         let folder = std::env::temp_dir().join(format!("stockroom-it-{}", Uuid::now_v7()));
         std::fs::create_dir(&folder).unwrap();
         let url = format!("sqlite://{}/shop.db", folder.display());
-        Some(Self {
+        Self {
             place: Place::File(url),
             folder: Some(Arc::new(Folder(folder))),
-        })
+        }
     }
 
     /// A schema of the server that all tests share.
