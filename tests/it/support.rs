@@ -44,26 +44,26 @@ pub(crate) use on;
 
 /// Runs a case in memory.
 pub(crate) fn memory(case: Case) {
-    run(case, || Box::pin(async { Some(Ground::memory()) }));
+    run(case, async { Some(Ground::memory()) });
 }
 
 /// Runs a case on a file.
 pub(crate) fn file(case: Case) {
-    run(case, || Box::pin(async { Some(Ground::file()) }));
+    run(case, async { Some(Ground::file()) });
 }
 
 /// Runs a case on PostgreSQL, if there is one.
 pub(crate) fn postgres(case: Case) {
-    run(case, || Box::pin(Ground::postgres()));
+    run(case, Ground::postgres());
 }
 
-fn run(case: Case, ground: fn() -> Pin<Box<dyn Future<Output = Option<Ground>>>>) {
+fn run(case: Case, ground: impl Future<Output = Option<Ground>>) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
         .enable_all()
         .build();
     runtime.unwrap().block_on(async {
-        if let Some(ground) = ground().await {
+        if let Some(ground) = ground.await {
             case(ground).await;
         }
     });

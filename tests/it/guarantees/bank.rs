@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use stockroom::Charge;
 use stockroom::Due;
@@ -11,6 +12,9 @@ use tokio::sync::Semaphore;
 
 use crate::support::reference;
 use crate::support::until;
+
+/// Longer than anyone keeps the door closed: who is called and should not have been must not wait for ever.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What was charged by provider key, and how often it was called.
 #[derive(Clone, Debug)]
@@ -49,7 +53,8 @@ impl Bank {
     pub(super) async fn charge(&self, due: Due) -> Result<Charge, Infallible> {
         let name = reference(due.provider_key.clone());
         self.0.calls.lock().unwrap().push(due);
-        drop(self.0.door.acquire().await.unwrap());
+        let entered = tokio::time::timeout(PATIENCE, self.0.door.acquire()).await;
+        drop(entered.expect("the provider was never told to answer").unwrap());
         Ok(Charge::captured(name))
     }
 
