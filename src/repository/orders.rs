@@ -16,7 +16,7 @@ use crate::model::PageRequest;
 use crate::model::Quantity;
 use crate::model::RowKey;
 use crate::resilience::Deadline;
-use crate::spi::store::Change;
+use crate::spi::changes::Change;
 use crate::spi::store::Delta;
 use crate::spi::store::OrderQuery;
 use crate::spi::store::Put;

@@ -3,4 +3,5 @@
 //! Applications do not use this module. It is public so that a team can bring a store of its own and prove
 //! it with the conformance suite of the `testkit` feature.
 
+pub mod changes;
 pub mod store;

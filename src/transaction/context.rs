@@ -139,9 +139,11 @@ impl Context {
         self.store_for(aggregate).readers().history()
     }
 
-    /// An empty write set by who acts.
+    /// An empty write set by who acts, in the store's epoch.
     pub(crate) fn write_set(&self) -> WriteSet {
-        WriteSet::new(self.actor.clone())
+        let mut set = WriteSet::new(self.actor.clone());
+        set.epoch = self.shared.store.epoch();
+        set
     }
 
     /// The one way in: see [`Pipeline::commit`].

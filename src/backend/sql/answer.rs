@@ -132,17 +132,31 @@ struct Refused {
 #[derive(Deserialize)]
 struct Decision {
     ok: bool,
+    /// The epoch of the database, where it is another than the batch's.
+    epoch: Option<i64>,
+}
+
+/// What the commit program answers.
+#[cfg(feature = "postgres")]
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// The batch was applied.
+    Applied(Applied),
+    /// Something was not as needed.
+    Refused(Facts),
+    /// The database is in this epoch, and the batch is of another.
+    Restored(i64),
 }
 
 /// Reads an answer: what was applied, or the facts of a refusal, each with the number of its step.
 #[cfg(feature = "postgres")]
-pub(super) fn read(
-    text: &str,
-    about: impl Fn(usize) -> Option<About>,
-) -> Result<std::result::Result<Applied, Facts>> {
+pub(super) fn read(text: &str, about: impl Fn(usize) -> Option<About>) -> Result<Answer> {
     let decision: Decision = parse(text)?;
     if decision.ok {
-        return applied(text).map(Ok);
+        return applied(text).map(Answer::Applied);
+    }
+    if let Some(epoch) = decision.epoch {
+        return Ok(Answer::Restored(epoch));
     }
     let refused: Refused = parse(text)?;
     let mut facts = Facts {
@@ -154,7 +168,7 @@ pub(super) fn read(
             add(&mut facts, about, found);
         }
     }
-    Ok(Err(facts))
+    Ok(Answer::Refused(facts))
 }
 
 #[cfg(feature = "postgres")]

@@ -4,6 +4,7 @@
 mod answer;
 mod committer;
 mod dialect;
+mod epoch;
 mod filter;
 mod judge;
 mod migrate;
@@ -63,18 +64,4 @@ fn readers<R: dialect::Reads>(reads: &Arc<R>) -> Readers {
         claim: Some(Arc::new(tables::keys::SqlClaims(reads.clone()))),
         history: Some(Arc::new(tables::keys::SqlHistory(reads.clone()))),
     }
-}
-
-/// A write set made before a restore must not be applied to what was restored.
-fn check_epoch(set: &crate::spi::store::WriteSet, epoch: i64) -> crate::error::Result<()> {
-    if set.epoch == epoch {
-        return Ok(());
-    }
-    Err(crate::error::Error::new(
-        crate::error::ErrorKind::Conflict,
-        format!(
-            "the write was made in epoch {}, the store is in epoch {epoch}: read again",
-            set.epoch
-        ),
-    ))
 }

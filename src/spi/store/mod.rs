@@ -23,8 +23,6 @@ pub use query::OrderQuery;
 pub use query::ProductOrder;
 pub use query::ProductQuery;
 pub use readers::CartReader;
-pub use readers::Change;
-pub use readers::ChangeAction;
 pub use readers::ClaimFound;
 pub use readers::ClaimReader;
 pub use readers::HistoryReader;
@@ -42,10 +40,14 @@ pub use write_set::Put;
 pub use write_set::ReadCheck;
 pub use write_set::WriteSet;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::error::Result;
 use crate::resilience::Deadline;
+use crate::spi::changes::ChangeSource;
+use crate::spi::changes::Coordination;
 
 /// A system of record.
 ///
@@ -97,7 +99,8 @@ use crate::resilience::Deadline;
 /// - `commit.too_large`: a set past the limits of the capability is `TooLarge` before anything is written.
 /// - `commit.deadline`: a deadline that is over before the set was taken is `Timeout`, and nothing is written.
 /// - `commit.cancel`: dropping the future leaves the set whole or absent, never in part.
-/// - `commit.epoch`: a set of another epoch than the store's is `Conflict`.
+/// - `commit.epoch`: a set of another epoch than the store's is `Conflict`, also when another process raised the epoch.
+/// - `restore.epoch`: after `after_restore` the epoch is higher than it was, for every process.
 /// - `close.refuses`: after `close` every commit is `Unavailable`.
 ///
 /// # Cancel safety
@@ -110,12 +113,27 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// The readers of the aggregates that this store serves.
     fn readers(&self) -> &Readers;
 
+    /// Which restore of the store writes are made after, as this process knows it; 0 until there was one.
+    fn epoch(&self) -> i64;
+
+    /// The feed of this store's changes, if it has one.
+    fn changes(&self) -> Option<Arc<dyn ChangeSource>>;
+
+    /// Where positions and leases of readers of feeds can be kept, if they can.
+    fn coordination(&self) -> Option<Arc<dyn Coordination>>;
+
     /// Applies a write set, or tells why it was not applied.
     ///
     /// # Errors
     /// See the behaviour above; beside them `Unavailable` (nothing was applied), `RateLimited` (the queue is
     /// full, nothing was applied) and `OutcomeUnknown` (the deadline ended before the outcome was known).
     async fn commit(&self, set: WriteSet, deadline: Deadline) -> Result<Committed>;
+
+    /// Tells the store that it was restored to an earlier point: raises its epoch, and returns it.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Timeout`; then the epoch may have been raised, and raising it again is harmless.
+    async fn after_restore(&self, deadline: Deadline) -> Result<i64>;
 
     /// Makes one round trip to the store.
     ///

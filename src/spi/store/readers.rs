@@ -33,10 +33,9 @@ use crate::model::Reference;
 use crate::model::RowKey;
 use crate::model::Sku;
 use crate::model::Slug;
-use crate::model::Timestamp;
 use crate::model::UserId;
-use crate::model::Version;
 use crate::resilience::Deadline;
+use crate::spi::changes::Change;
 
 macro_rules! readers {
     ($($slot:ident: $reader:ident, $what:literal;)*) => {
@@ -198,33 +197,6 @@ pub struct ClaimFound {
 pub trait ClaimReader: Debug + Send + Sync {
     /// Who holds these `(space, key)` pairs.
     async fn find(&self, keys: &[(String, String)], deadline: Deadline) -> Result<Vec<Option<ClaimFound>>>;
-}
-
-/// One entry of an aggregate's history.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// The version that the change led to.
-    pub version: Version,
-    /// What kind of write it was.
-    pub action: ChangeAction,
-    /// Who did it, as given by the actor.
-    pub actor: String,
-    /// When, by the store's clock.
-    pub at: Timestamp,
-    /// Names of the events in the same write set.
-    pub events: Vec<String>,
-}
-
-/// What kind of write a change was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ChangeAction {
-    /// The aggregate was created or replaced.
-    Put,
-    /// The aggregate was removed.
-    Delete,
-    /// Counters or lines were changed by a delta.
-    Delta,
 }
 
 /// Reads the append-only history.

@@ -25,7 +25,7 @@ use crate::model::PaymentState;
 use crate::model::RowKey;
 use crate::model::Settlement;
 use crate::model::Version;
-use crate::spi::store::ChangeAction;
+use crate::spi::changes::ChangeAction;
 use crate::spi::store::Delta;
 use crate::spi::store::Idempotency;
 use crate::spi::store::StockStep;

@@ -28,7 +28,7 @@ use crate::model::ProductId;
 use crate::model::Record;
 use crate::model::RowKey;
 use crate::model::Version;
-use crate::spi::store::ChangeAction;
+use crate::spi::changes::ChangeAction;
 use crate::spi::store::Parts;
 use crate::spi::store::Put;
 use crate::spi::store::ReadCheck;

@@ -16,7 +16,7 @@ use crate::model::Actor;
 use crate::model::Aggregate;
 use crate::model::PageRequest;
 use crate::model::Version;
-use crate::spi::store::ChangeAction;
+use crate::spi::changes::ChangeAction;
 use crate::spi::store::Put;
 use crate::spi::store::WriteSet;
 use crate::testkit::fixtures;

@@ -23,6 +23,8 @@ use super::conformance::Harness;
 use super::conformance::Setup;
 use crate::error::Result;
 use crate::resilience::Deadline;
+use crate::spi::changes::ChangeSource;
+use crate::spi::changes::Coordination;
 use crate::spi::store::Capability;
 use crate::spi::store::Committed;
 use crate::spi::store::Readers;
@@ -66,8 +68,24 @@ impl Store for Faulty {
         &self.readers
     }
 
+    fn epoch(&self) -> i64 {
+        self.inner.epoch()
+    }
+
+    fn changes(&self) -> Option<Arc<dyn ChangeSource>> {
+        self.inner.changes()
+    }
+
+    fn coordination(&self) -> Option<Arc<dyn Coordination>> {
+        self.inner.coordination()
+    }
+
     async fn commit(&self, set: WriteSet, deadline: Deadline) -> Result<Committed> {
         self.commit_wrongly(set, deadline).await
+    }
+
+    async fn after_restore(&self, deadline: Deadline) -> Result<i64> {
+        self.inner.after_restore(deadline).await
     }
 
     async fn ping(&self, deadline: Deadline) -> Result<()> {

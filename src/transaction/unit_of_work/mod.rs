@@ -66,12 +66,15 @@ use crate::spi::store::WriteSet;
 pub struct Tx {
     context: Context,
     deadline: Deadline,
+    /// The set to be filled: it is of the epoch in which the closure began to read.
+    set: WriteSet,
     work: Arc<Mutex<Work>>,
 }
 
 impl Tx {
     pub(crate) fn begin(context: Context, deadline: Deadline) -> Self {
         Self {
+            set: context.write_set(),
             context,
             deadline,
             work: Arc::default(),
@@ -117,7 +120,7 @@ impl Tx {
 
     /// Ends the unit of work: its whole set, or only its reads, and whether it read anything.
     pub(crate) fn finish(&self, with_writes: bool) -> (WriteSet, bool) {
-        self.lock().finish(self.context.actor().clone(), with_writes)
+        self.lock().finish(self.set.clone(), with_writes)
     }
 
     /// The state, as long as the closure runs.

@@ -8,7 +8,6 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
-use crate::model::Actor;
 use crate::model::Aggregate;
 use crate::model::AggregateRoot;
 use crate::model::Cart;
@@ -214,8 +213,8 @@ impl Work {
         self.events.push(name);
     }
 
-    /// Ends the unit of work and gives its write set, or only its reads, and whether it read anything.
-    pub(super) fn finish(&mut self, actor: Actor, with_writes: bool) -> (WriteSet, bool) {
+    /// Ends the unit of work and gives its write set, filled, or only its reads, and whether it read anything.
+    pub(super) fn finish(&mut self, mut set: WriteSet, with_writes: bool) -> (WriteSet, bool) {
         let work = std::mem::replace(
             self,
             Self {
@@ -223,7 +222,6 @@ impl Work {
                 ..Self::default()
             },
         );
-        let mut set = WriteSet::new(actor);
         let has_reads = !work.seen.is_empty();
         for ((aggregate, key), record) in work.seen {
             set.read(ReadCheck {

@@ -8,6 +8,8 @@ use stockroom::error::Error;
 use stockroom::error::ErrorKind;
 use stockroom::model::Aggregate;
 use stockroom::resilience::Deadline;
+use stockroom::spi::changes::ChangeSource;
+use stockroom::spi::changes::Coordination;
 use stockroom::spi::store::Capability;
 use stockroom::spi::store::Committed;
 use stockroom::spi::store::Readers;
@@ -58,6 +60,18 @@ impl Store for Narrow {
         &self.readers
     }
 
+    fn epoch(&self) -> i64 {
+        self.inner.epoch()
+    }
+
+    fn changes(&self) -> Option<Arc<dyn ChangeSource>> {
+        self.inner.changes()
+    }
+
+    fn coordination(&self) -> Option<Arc<dyn Coordination>> {
+        self.inner.coordination()
+    }
+
     async fn commit(&self, set: WriteSet, deadline: Deadline) -> Result<Committed> {
         if let Some((foreign, _)) = set
             .touched()
@@ -70,6 +84,10 @@ impl Store for Narrow {
             ));
         }
         self.inner.commit(set, deadline).await
+    }
+
+    async fn after_restore(&self, deadline: Deadline) -> Result<i64> {
+        self.inner.after_restore(deadline).await
     }
 
     async fn ping(&self, deadline: Deadline) -> Result<()> {

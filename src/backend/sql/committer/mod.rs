@@ -61,6 +61,8 @@ pub(in crate::backend::sql) enum Ran {
     Refused(Facts),
     /// It failed and nothing was written; `again` tells whether the same batch may succeed when repeated.
     Failed { error: Error, again: bool },
+    /// The database was restored since the sets were made; nothing was written. With the epoch that it is in now.
+    Restored(i64),
     /// The reply was lost.
     Unknown(Error),
 }

@@ -4,6 +4,7 @@ use super::Applied;
 use super::Engine;
 use super::Ran;
 use super::job::Job;
+use crate::backend::sql::epoch::restored;
 use crate::backend::sql::judge::Facts;
 use crate::backend::sql::judge::Verdict;
 use crate::backend::sql::judge::judge;
@@ -134,6 +135,13 @@ impl<E: Engine> Worker<E> {
                 }
             }
             Ran::Failed { error, again } => Attempt::Failed { error, again },
+            Ran::Restored(found) => {
+                for job in batch.drain(..) {
+                    let made = job.set.epoch;
+                    job.answer(Err(restored(made, found)));
+                }
+                Attempt::Answered
+            }
             Ran::Unknown(lost) => self.resolve(commit, batch, lost).await,
         }
     }

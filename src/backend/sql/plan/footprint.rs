@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 /// The rows and keys of the sets in a batch: what collides waits for the next batch.
 #[derive(Debug, Default)]
 pub(in crate::backend::sql) struct Footprint {
+    epoch: Option<i64>,
     owned: BTreeSet<(Aggregate, RowKey)>,
     changed: BTreeSet<(Aggregate, RowKey)>,
     read: BTreeSet<(Aggregate, RowKey)>,
@@ -21,7 +22,7 @@ pub(in crate::backend::sql) struct Footprint {
 impl Footprint {
     /// Takes the set in, unless it collides with one that is in already.
     ///
-    /// A row has one put, or many deltas, or many reads; a unique key and a hold have one set.
+    /// A row has one put, or many deltas, or many reads; a unique key and a hold have one set. All sets are of one epoch.
     pub(in crate::backend::sql) fn admit(&mut self, set: &WriteSet) -> bool {
         let mut own = Self::default();
         own.owned.extend(
@@ -54,7 +55,8 @@ impl Footprint {
                 Delta::Unhold { hold, .. } => Some(*hold),
                 _ => None,
             }));
-        let free = own.owned.is_disjoint(&self.owned)
+        let free = self.epoch.is_none_or(|epoch| epoch == set.epoch)
+            && own.owned.is_disjoint(&self.owned)
             && own.owned.is_disjoint(&self.changed)
             && own.owned.is_disjoint(&self.read)
             && own.changed.is_disjoint(&self.owned)
@@ -64,6 +66,7 @@ impl Footprint {
             && own.keys.is_disjoint(&self.keys)
             && own.holds.is_disjoint(&self.holds);
         if free {
+            self.epoch = Some(set.epoch);
             self.owned.append(&mut own.owned);
             self.changed.append(&mut own.changed);
             self.read.append(&mut own.read);

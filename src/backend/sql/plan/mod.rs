@@ -63,6 +63,8 @@ impl Payload {
 #[derive(Debug, Default)]
 pub(in crate::backend::sql) struct Plan {
     pub(in crate::backend::sql) payload: Payload,
+    /// The epoch that the sets were made in.
+    pub(in crate::backend::sql) epoch: i64,
     /// Whether anything is written; a batch that only validates reads leaves no commit row.
     pub(in crate::backend::sql) writes: bool,
     /// Position of each row in the check list of its root.
@@ -75,6 +77,7 @@ pub(in crate::backend::sql) struct Plan {
 /// Lays out the write sets of one database transaction; they must not [collide](Footprint).
 pub(in crate::backend::sql) fn lay_out(sets: &[&WriteSet]) -> Result<Plan> {
     let mut plan = Plan {
+        epoch: sets.first().map_or(0, |set| set.epoch),
         writes: sets.iter().any(|set| !set.is_read_only()),
         ..Plan::default()
     };

@@ -39,7 +39,7 @@ pub(super) static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
     // for the life of the connection.
     let create = format!(
         "CREATE OR REPLACE FUNCTION {name}(p_commit uuid, p_shift bigint, p_released uuid[], p_lists jsonb) RETURNS text \
-         LANGUAGE plpgsql SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $function$\n{body}\n$function$"
+         LANGUAGE plpgsql SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $function$\n{body}\n$function$"
     );
     let call =
         format!("/* stockroom commit */ SELECT {name}($1::uuid, $2::bigint, $3::uuid[], $4::text::jsonb)");
@@ -126,7 +126,10 @@ pub(super) const RACED: &str = "SR001";
 fn body() -> String {
     let mut text = format!(
         "DECLARE\n  v_now bigint := {CLOCK};\n  v_ok boolean := true;\n  v_step boolean;\n  v_found jsonb;\n  \
-         v_facts jsonb := '[]';\n  v_versions jsonb := '[]';\n  v_answer text;\nBEGIN\n"
+         v_facts jsonb := '[]';\n  v_versions jsonb := '[]';\n  v_answer text;\n  v_epoch bigint;\nBEGIN\n  \
+         SELECT m.value INTO v_epoch FROM stockroom_meta AS m WHERE m.name = 'epoch';\n  \
+         IF v_epoch <> (p_lists->>'epoch')::bigint THEN\n    \
+         RETURN jsonb_build_object('ok', false, 'epoch', v_epoch)::text;\n  END IF;\n"
     );
     let mut looking = true;
     for (number, step) in STEPS.iter().enumerate() {
@@ -135,6 +138,8 @@ fn body() -> String {
             text.push_str(
                 "  IF NOT v_ok THEN\n    RETURN jsonb_build_object('ok', false, 'at', v_now, 'facts', v_facts)::text;\n  END IF;\n",
             );
+            // The transaction has its id before its first change has a number: the feed's proof of order rests on it.
+            text.push_str("  IF p_lists ? 'writes' THEN\n    PERFORM pg_current_xact_id();\n  END IF;\n");
         }
         // The wait for the rows' locks may have taken long: what expires is decided afterwards.
         if step.phase == Phase::Look(Facts::Level) {

@@ -17,10 +17,12 @@ use super::error;
 use super::error::Outcome;
 use super::reads::PostgresReads;
 use crate::backend::sql::answer;
+use crate::backend::sql::answer::Answer;
 use crate::backend::sql::committer::Applied;
 use crate::backend::sql::committer::Engine;
 use crate::backend::sql::committer::Ran;
 use crate::backend::sql::dialect::Reads as _;
+use crate::backend::sql::epoch::Epoch;
 use crate::backend::sql::plan::Payload;
 use crate::backend::sql::plan::Plan;
 use crate::error::Error;
@@ -41,6 +43,7 @@ pub(super) struct PostgresEngine {
     options: PgConnectOptions,
     connection: Option<PgConnection>,
     reads: Arc<PostgresReads>,
+    epoch: Epoch,
     patience: Duration,
 }
 
@@ -48,12 +51,14 @@ impl PostgresEngine {
     pub(super) fn new(
         options: PgConnectOptions,
         reads: Arc<PostgresReads>,
+        epoch: Epoch,
         statement_timeout: Duration,
     ) -> Self {
         Self {
             options,
             connection: None,
             reads,
+            epoch,
             patience: statement_timeout + GRACE,
         }
     }
@@ -103,9 +108,9 @@ impl PostgresEngine {
     }
 }
 
-/// The lists as one document. A batch that writes says so: its commit row is written.
-fn document(payload: Payload, writes: bool) -> String {
-    let mut text = String::from("{");
+/// The lists as one document, and the epoch that they are for. A batch that writes says so: its commit row is written.
+fn document(payload: Payload, epoch: i64, writes: bool) -> String {
+    let mut text = format!("{{\"epoch\":{epoch},");
     for (name, rows) in payload.finish() {
         // Writing to a String cannot fail.
         let _ = write!(text, "\"{name}\":{rows},");
@@ -126,13 +131,20 @@ impl Engine for PostgresEngine {
     async fn run(&mut self, commit: Uuid, plan: &mut Plan) -> Ran {
         let mut payload = std::mem::take(&mut plan.payload);
         let released = std::mem::take(&mut payload.released);
-        let text = match self.call(commit, released, document(payload, plan.writes)).await {
+        let text = match self
+            .call(commit, released, document(payload, plan.epoch, plan.writes))
+            .await
+        {
             Ok(text) => text,
             Err(ran) => return ran,
         };
         match answer::read(&text, about) {
-            Ok(Ok(applied)) => Ran::Applied(applied),
-            Ok(Err(facts)) => Ran::Refused(facts),
+            Ok(Answer::Applied(applied)) => Ran::Applied(applied),
+            Ok(Answer::Refused(facts)) => Ran::Refused(facts),
+            Ok(Answer::Restored(epoch)) => {
+                self.epoch.saw(epoch);
+                Ran::Restored(epoch)
+            }
             Err(error) => Ran::Unknown(error),
         }
     }

@@ -24,8 +24,11 @@ use self::engine::PostgresEngine;
 use self::pool::Pool;
 use self::reads::PostgresReads;
 use super::committer::Committer;
+use super::epoch::Epoch;
 use crate::error::Result;
 use crate::resilience::Deadline;
+use crate::spi::changes::ChangeSource;
+use crate::spi::changes::Coordination;
 use crate::spi::store::Capability;
 use crate::spi::store::Committed;
 use crate::spi::store::Migrate;
@@ -112,7 +115,7 @@ pub struct PostgresStore {
     reads: Arc<PostgresReads>,
     readers: Readers,
     committer: Committer,
-    epoch: i64,
+    epoch: Epoch,
 }
 
 impl PostgresStore {
@@ -124,12 +127,12 @@ impl PostgresStore {
     /// - `Unavailable` when no server answers.
     pub async fn connect(options: PostgresOptions) -> Result<Self> {
         let connect = connect::options(&options)?;
-        let epoch = schema::prepare(&connect, &options).await?;
+        let epoch = Epoch::new(schema::prepare(&connect, &options).await?);
         let reads = Arc::new(PostgresReads::new(Pool::new(
             connect.clone(),
             options.readers.max(1),
         )));
-        let engine = PostgresEngine::new(connect, reads.clone(), options.statement_timeout);
+        let engine = PostgresEngine::new(connect, reads.clone(), epoch.clone(), options.statement_timeout);
         let committer = Committer::start(engine);
         Ok(Self {
             readers: super::readers(&reads),
@@ -156,9 +159,25 @@ impl Store for PostgresStore {
         &self.readers
     }
 
+    fn epoch(&self) -> i64 {
+        self.epoch.get()
+    }
+
+    fn changes(&self) -> Option<Arc<dyn ChangeSource>> {
+        None
+    }
+
+    fn coordination(&self) -> Option<Arc<dyn Coordination>> {
+        None
+    }
+
     async fn commit(&self, set: WriteSet, deadline: Deadline) -> Result<Committed> {
-        super::check_epoch(&set, self.epoch)?;
+        self.epoch.check(&set)?;
         self.committer.commit(set, deadline, &CAPABILITY).await
+    }
+
+    async fn after_restore(&self, deadline: Deadline) -> Result<i64> {
+        self.epoch.raise(&*self.reads, deadline).await
     }
 
     async fn ping(&self, deadline: Deadline) -> Result<()> {

@@ -16,10 +16,16 @@ use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::spi::store::Migrate;
 
-static MIGRATIONS: [Migration; 1] = [Migration {
-    version: 1,
-    sql: include_str!("migrations/0001_shop.sql"),
-}];
+static MIGRATIONS: [Migration; 2] = [
+    Migration {
+        version: 1,
+        sql: include_str!("migrations/0001_shop.sql"),
+    },
+    Migration {
+        version: 2,
+        sql: include_str!("migrations/0002_changes.sql"),
+    },
+];
 
 /// Held to the end of the transaction, so that of several processes that open an empty database one creates the tables.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('stockroom.migrate', 0))";

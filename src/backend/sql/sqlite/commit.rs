@@ -18,6 +18,7 @@ use crate::backend::sql::committer::Applied;
 use crate::backend::sql::committer::Engine;
 use crate::backend::sql::committer::Ran;
 use crate::backend::sql::dialect::Reads as _;
+use crate::backend::sql::epoch::Epoch;
 use crate::backend::sql::judge::Facts;
 use crate::backend::sql::plan::Plan;
 use crate::backend::sql::program;
@@ -32,7 +33,8 @@ use crate::error::Result;
 
 pub(super) static STEPS: LazyLock<Vec<Step>> = LazyLock::new(|| program::steps(&SqliteSpelling));
 
-const NOW: &str = "SELECT $1 + CAST(unixepoch('now', 'subsec') * 1000000 AS INTEGER)";
+const BEGUN: &str = "SELECT $1 + CAST(unixepoch('now', 'subsec') * 1000000 AS INTEGER), m.value \
+     FROM stockroom_meta AS m WHERE m.name = 'epoch'";
 
 const COMMIT_ROW: &str = "INSERT INTO stockroom_commits (id, answer, at) VALUES ($1, $2, $3)";
 
@@ -100,11 +102,12 @@ impl Spelling for SqliteSpelling {
 pub(super) struct SqliteEngine {
     pool: SqlitePool,
     reads: Arc<SqliteReads>,
+    epoch: Epoch,
 }
 
 impl SqliteEngine {
-    pub(super) fn new(pool: SqlitePool, reads: Arc<SqliteReads>) -> Self {
-        Self { pool, reads }
+    pub(super) fn new(pool: SqlitePool, reads: Arc<SqliteReads>, epoch: Epoch) -> Self {
+        Self { pool, reads, epoch }
     }
 
     async fn transaction(&self, commit: Uuid, plan: &mut Plan) -> Result<Ran, sqlx::Error> {
@@ -138,7 +141,12 @@ impl Engine for SqliteEngine {
 
     async fn run(&mut self, commit: Uuid, plan: &mut Plan) -> Ran {
         match self.transaction(commit, plan).await {
-            Ok(ran) => ran,
+            Ok(ran) => {
+                if let Ran::Restored(epoch) = ran {
+                    self.epoch.saw(epoch);
+                }
+                ran
+            }
             Err(error) => Ran::Failed {
                 again: error::is_busy(&error),
                 error: error::map(error),
@@ -170,11 +178,11 @@ async fn steps(
     shift: i64,
     plan: &mut Plan,
 ) -> Result<Ran, sqlx::Error> {
-    let now: i64 = sqlx::query(NOW)
-        .bind(shift)
-        .fetch_one(&mut *connection)
-        .await?
-        .get(0);
+    let begun = sqlx::query(BEGUN).bind(shift).fetch_one(&mut *connection).await?;
+    let (now, epoch): (i64, i64) = (begun.try_get(0)?, begun.try_get(1)?);
+    if epoch != plan.epoch {
+        return Ok(Ran::Restored(epoch));
+    }
     let payload = std::mem::take(&mut plan.payload);
     let released: Vec<String> = payload.released.iter().map(ToString::to_string).collect();
     let parameters = Parameters {

@@ -24,10 +24,13 @@ use sqlx::sqlite::SqliteSynchronous;
 use self::commit::SqliteEngine;
 use self::reads::SqliteReads;
 use super::committer::Committer;
+use super::epoch::Epoch;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::resilience::Deadline;
+use crate::spi::changes::ChangeSource;
+use crate::spi::changes::Coordination;
 use crate::spi::store::Capability;
 use crate::spi::store::Committed;
 use crate::spi::store::Migrate;
@@ -89,7 +92,7 @@ pub struct SqliteStore {
     readers: Readers,
     writer: SqlitePool,
     committer: Committer,
-    epoch: i64,
+    epoch: Epoch,
 }
 
 impl SqliteStore {
@@ -132,9 +135,9 @@ impl SqliteStore {
                 .await
                 .map_err(|error| error::opening(&error))?
         };
-        let epoch = schema::epoch(&writer).await?;
+        let epoch = Epoch::new(schema::epoch(&writer).await?);
         let reads = Arc::new(SqliteReads::new(readers));
-        let committer = Committer::start(SqliteEngine::new(writer.clone(), reads.clone()));
+        let committer = Committer::start(SqliteEngine::new(writer.clone(), reads.clone(), epoch.clone()));
         Ok(Self {
             readers: super::readers(&reads),
             reads,
@@ -161,9 +164,25 @@ impl Store for SqliteStore {
         &self.readers
     }
 
+    fn epoch(&self) -> i64 {
+        self.epoch.get()
+    }
+
+    fn changes(&self) -> Option<Arc<dyn ChangeSource>> {
+        None
+    }
+
+    fn coordination(&self) -> Option<Arc<dyn Coordination>> {
+        None
+    }
+
     async fn commit(&self, set: WriteSet, deadline: Deadline) -> Result<Committed> {
-        super::check_epoch(&set, self.epoch)?;
+        self.epoch.check(&set)?;
         self.committer.commit(set, deadline, &CAPABILITY).await
+    }
+
+    async fn after_restore(&self, deadline: Deadline) -> Result<i64> {
+        self.epoch.raise(&*self.reads, deadline).await
     }
 
     async fn ping(&self, deadline: Deadline) -> Result<()> {

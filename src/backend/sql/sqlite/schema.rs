@@ -9,10 +9,16 @@ use crate::backend::sql::migrate::pending;
 use crate::error::Result;
 use crate::spi::store::Migrate;
 
-static MIGRATIONS: [Migration; 1] = [Migration {
-    version: 1,
-    sql: include_str!("migrations/0001_shop.sql"),
-}];
+static MIGRATIONS: [Migration; 2] = [
+    Migration {
+        version: 1,
+        sql: include_str!("migrations/0001_shop.sql"),
+    },
+    Migration {
+        version: 2,
+        sql: include_str!("migrations/0002_changes.sql"),
+    },
+];
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
 

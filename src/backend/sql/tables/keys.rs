@@ -14,6 +14,7 @@ use crate::backend::sql::dialect::statement;
 use crate::backend::sql::filter;
 use crate::backend::sql::filter::Filter;
 use crate::backend::sql::plan::key_text;
+use crate::backend::sql::plan::parse_key;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -25,8 +26,8 @@ use crate::model::PageRequest;
 use crate::model::RowKey;
 use crate::model::from_micros;
 use crate::resilience::Deadline;
-use crate::spi::store::Change;
-use crate::spi::store::ChangeAction;
+use crate::spi::changes::Change;
+use crate::spi::changes::ChangeAction;
 use crate::spi::store::ClaimFound;
 use crate::spi::store::ClaimReader;
 use crate::spi::store::HistoryReader;
@@ -37,7 +38,7 @@ pub(in crate::backend::sql) const CLAIMS: Statement = statement!("claim.find":
      WHERE k.space" texts1 " AND k.claim_key" texts2);
 
 const HISTORY: Statement = statement!("history.list":
-    "SELECT h.seq, h.version, h.action, h.actor, h.at, h.events FROM stockroom_changes h WHERE true");
+    "SELECT h.seq, h.aggregate, h.row_key, h.version, h.action, h.actor, h.at, h.events FROM stockroom_changes h WHERE true");
 
 /// Reads unique keys of either engine.
 #[derive(Debug)]
@@ -110,7 +111,7 @@ impl<R: Reads> HistoryReader for SqlHistory<R> {
         let rows = self.0.fetch(Text::Composed(sql), args, deadline).await?;
         let items = rows
             .iter()
-            .map(|row| Ok((R::int(row, 0)?, read::<R>(row)?)))
+            .map(|row| Ok((R::int(row, 0)?, read_change::<R>(row)?)))
             .collect::<Result<Vec<_>>>()?;
         let page = Page::cut(items, page, |(seq, _)| {
             Cursor::encode(digest, &[CursorValue::Int(*seq)])
@@ -119,24 +120,20 @@ impl<R: Reads> HistoryReader for SqlHistory<R> {
     }
 }
 
-fn read<R: Reads>(row: &R::Row) -> Result<Change> {
-    let action = match R::text(row, 2)?.as_str() {
-        "put" => ChangeAction::Put,
-        "delete" => ChangeAction::Delete,
-        "delta" => ChangeAction::Delta,
-        other => {
-            return Err(Error::new(
-                ErrorKind::Corrupt,
-                format!("no change is called {other}"),
-            ));
-        }
-    };
+/// A change from the columns after `seq`: aggregate, key, version, action, actor, time, events.
+pub(in crate::backend::sql) fn read_change<R: Reads>(row: &R::Row) -> Result<Change> {
+    let action = R::text(row, 4)?;
+    let key = R::text(row, 2)?;
     Ok(Change {
-        version: super::version(R::int(row, 1)?)?,
-        action,
-        actor: R::text(row, 3)?,
-        at: from_micros(R::int(row, 4)?)?,
-        events: document("change.events", &R::text(row, 5)?)?,
+        aggregate: Aggregate::parse(&R::text(row, 1)?)?,
+        key: parse_key(&key)
+            .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("no row is called {key}")))?,
+        version: super::version(R::int(row, 3)?)?,
+        action: ChangeAction::parse(&action)
+            .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("no change is called {action}")))?,
+        actor: R::text(row, 5)?,
+        at: from_micros(R::int(row, 6)?)?,
+        events: document("change.events", &R::text(row, 7)?)?,
     })
 }
 
