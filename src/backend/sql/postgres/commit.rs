@@ -28,18 +28,21 @@ pub(super) struct Function {
     pub(super) call: String,
 }
 
+/// They travel with the function. A plan made while a table was empty would otherwise read it from end to end for the life
+/// of the connection; and what is forbidden is priced so high that the server would compile each plan to machine code,
+/// which takes milliseconds.
+const SETTINGS: &str = "SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_generic_plan";
+
 pub(super) static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
     let body = body();
-    let digest = Sha256::digest(&body);
+    let digest = Sha256::digest(format!("{SETTINGS}\n{body}"));
     let name = format!(
         "stockroom_commit_v1_{:02x}{:02x}{:02x}{:02x}",
         digest[0], digest[1], digest[2], digest[3]
     );
-    // The settings travel with the function: a plan made while a table was empty would otherwise read it from end to end
-    // for the life of the connection.
     let create = format!(
         "CREATE OR REPLACE FUNCTION {name}(p_commit uuid, p_shift bigint, p_released uuid[], p_lists jsonb) RETURNS text \
-         LANGUAGE plpgsql SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_generic_plan AS $function$\n{body}\n$function$"
+         LANGUAGE plpgsql {SETTINGS} AS $function$\n{body}\n$function$"
     );
     let call =
         format!("/* stockroom commit */ SELECT {name}($1::uuid, $2::bigint, $3::uuid[], $4::text::jsonb)");
