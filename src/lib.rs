@@ -18,6 +18,7 @@ pub mod spi;
 pub mod testkit;
 pub mod transaction;
 
+mod changes;
 mod checkout;
 mod repository;
 mod shop;
@@ -30,6 +31,11 @@ pub use backend::PostgresStore;
 pub use backend::SqliteOptions;
 #[cfg(feature = "sqlite")]
 pub use backend::SqliteStore;
+pub use changes::Changes;
+pub use changes::Redriven;
+pub use changes::SinkPolicy;
+pub use changes::SinkStatus;
+pub use changes::StartAt;
 pub use checkout::Charge;
 pub use checkout::Checkout;
 pub use checkout::Due;

@@ -1,16 +1,24 @@
 //! What a shop is opened with.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Stockroom;
 use super::open;
+use crate::changes::Changes;
+use crate::changes::Relay;
+use crate::changes::Sink;
+use crate::changes::SinkPolicy;
+use crate::changes::Sweep;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::model::Clock;
 use crate::model::Currency;
 use crate::model::SystemClock;
+use crate::spi::changes::ChangeSink;
+use crate::spi::changes::Wake;
 use crate::spi::store::CommitObserver;
 use crate::spi::store::Migrate;
 use crate::spi::store::Store;
@@ -22,6 +30,12 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long a cart lives after the last change of its lines unless told otherwise.
 const CART_EXPIRY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// How often expired holds are swept unless told otherwise.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// Letters in the name of a sink.
+const LONGEST_NAME: usize = 64;
 
 /// The longest that a cart can live: past a hundred years, times do not fit every store.
 const LONGEST_EXPIRY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
@@ -57,6 +71,9 @@ pub struct Builder {
     deadline: Duration,
     cart_expiry: Duration,
     currency: Currency,
+    sinks: Vec<(String, Arc<dyn ChangeSink>, SinkPolicy)>,
+    background: bool,
+    sweep: Duration,
 }
 
 /// Where the store comes from.
@@ -85,6 +102,9 @@ impl Builder {
             deadline: DEADLINE,
             cart_expiry: CART_EXPIRY,
             currency: Currency::USD,
+            sinks: Vec::new(),
+            background: true,
+            sweep: SWEEP,
         }
     }
 
@@ -143,11 +163,46 @@ impl Builder {
         self
     }
 
+    /// Someone who follows the changes of the shop, by a name of its own; may be called more than once.
+    ///
+    /// - Of the processes that name a sink, one feeds it at a time, from where the last one stopped.
+    /// - Its name is that of its checkpoint: a sink with a new name begins anew.
+    pub fn sink(self, name: impl Into<String>, sink: impl ChangeSink + 'static) -> Self {
+        self.sink_with(name, Arc::new(sink), SinkPolicy::new())
+    }
+
+    /// Someone who follows the changes of the shop, and how it is fed: see [`sink`](Self::sink).
+    pub fn sink_with(
+        mut self,
+        name: impl Into<String>,
+        sink: Arc<dyn ChangeSink>,
+        policy: SinkPolicy,
+    ) -> Self {
+        self.sinks.push((name.into(), sink, policy));
+        self
+    }
+
+    /// Does no work in the background in this process: sinks are not fed, expired holds are not swept.
+    ///
+    /// - Sinks may still be named: their status can be asked for, and dead letters be delivered once more.
+    pub fn without_background(mut self) -> Self {
+        self.background = false;
+        self
+    }
+
+    /// How often holds that are past their time are taken off the books; a minute unless told otherwise.
+    ///
+    /// - Availability does not wait for it: an expired hold never counts.
+    pub fn sweep_every(mut self, period: Duration) -> Self {
+        self.sweep = period;
+        self
+    }
+
     /// Opens the shop.
     ///
     /// # Errors
-    /// - `Config` when no store is named, the store does not hold what a shop needs, or a length of time is
-    ///   out of range.
+    /// - `Config` when no store is named, the store does not hold what a shop needs, a length of time is out of
+    ///   range, a sink is named twice or badly, or there are sinks and the store has no feed.
     /// - Those of [`Stockroom::open`].
     pub async fn open(self) -> Result<Stockroom> {
         if self.cart_expiry.is_zero() || self.cart_expiry > LONGEST_EXPIRY {
@@ -167,15 +222,51 @@ impl Builder {
             }
         };
         check_readers(&*store)?;
+        let sinks = named(self.sinks)?;
+        let changes = Changes::new(&*store, Arc::clone(&self.clock), sinks, self.deadline)
+            .map_err(|error| error.operation("open"))?;
+        let wake = Wake::new();
         let settings = Settings {
-            store,
+            store: Arc::clone(&store),
             clock: self.clock,
+            // Nobody would hear it.
+            wake: (self.background && changes.has_sinks()).then(|| wake.clone()),
             observers: self.observers,
             cart_expiry: self.cart_expiry,
             currency: self.currency,
         };
-        Ok(Stockroom::new(Context::new(settings, self.deadline)))
+        let context = Context::new(settings, self.deadline);
+        let relay = Relay::new();
+        if self.background {
+            let sweep = Sweep {
+                store,
+                commit: context.write_path(),
+                period: self.sweep,
+            };
+            changes.start(&relay, &wake, sweep);
+        }
+        Ok(Stockroom::new(context, changes, Arc::new(relay)))
     }
+}
+
+/// The sinks, each with a name of its own that can be part of a checkpoint's.
+fn named(sinks: Vec<(String, Arc<dyn ChangeSink>, SinkPolicy)>) -> Result<Vec<Sink>> {
+    let mut names = BTreeSet::new();
+    for (name, ..) in &sinks {
+        let plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+        if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(plain) {
+            return Err(config(format!(
+                "a sink is named with 1 to {LONGEST_NAME} letters, digits, - _ or ."
+            )));
+        }
+        if !names.insert(name.clone()) {
+            return Err(config(format!("two sinks are named {name}")));
+        }
+    }
+    Ok(sinks
+        .into_iter()
+        .map(|(name, sink, policy)| Sink::new(name, sink, policy))
+        .collect())
 }
 
 /// A store that lacks a reader would fail at the first call; it fails here.

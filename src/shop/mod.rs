@@ -8,6 +8,8 @@ pub use builder::Builder;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::changes::Changes;
+use crate::changes::Relay;
 use crate::checkout::Checkout;
 use crate::error::Error;
 use crate::error::Result;
@@ -64,6 +66,8 @@ struct Parts {
     payments: Payments,
     inventory: Inventory,
     checkout: Checkout,
+    changes: Changes,
+    relay: Arc<Relay>,
 }
 
 impl Stockroom {
@@ -84,7 +88,7 @@ impl Stockroom {
         Builder::new()
     }
 
-    fn new(context: Context) -> Self {
+    fn new(context: Context, changes: Changes, relay: Arc<Relay>) -> Self {
         let parts = Parts {
             products: Products::new(context.clone()),
             carts: Carts::new(context.clone()),
@@ -92,6 +96,8 @@ impl Stockroom {
             payments: Payments::new(context.clone()),
             inventory: Inventory::new(context.clone()),
             checkout: Checkout::new(context.clone()),
+            changes,
+            relay,
             context,
         };
         Self {
@@ -102,13 +108,21 @@ impl Stockroom {
     /// The same shop with another deadline for each call.
     #[must_use]
     pub fn with_deadline(&self, deadline: Duration) -> Self {
-        Self::new(self.parts.context.with_deadline(deadline))
+        Self::new(
+            self.parts.context.with_deadline(deadline),
+            self.parts.changes.with_deadline(deadline),
+            Arc::clone(&self.parts.relay),
+        )
     }
 
     /// The same shop with this one acting: the name in the history, and the scope of idempotency keys.
     #[must_use]
     pub fn acting(&self, actor: Actor) -> Self {
-        Self::new(self.parts.context.acting(actor))
+        Self::new(
+            self.parts.context.acting(actor),
+            self.parts.changes.clone(),
+            Arc::clone(&self.parts.relay),
+        )
     }
 
     /// What the shop offers.
@@ -139,6 +153,11 @@ impl Stockroom {
     /// From cart to order.
     pub fn checkout(&self) -> &Checkout {
         &self.parts.checkout
+    }
+
+    /// The feed of changes and its sinks.
+    pub fn changes(&self) -> &Changes {
+        &self.parts.changes
     }
 
     /// The system of record.
@@ -175,6 +194,23 @@ impl Stockroom {
         run(&self.parts.context, work).await
     }
 
+    /// Tells the shop that its database was restored to an earlier point, so that whatever follows it does the same.
+    ///
+    /// - Call it once, after the restore and before the shop is used again.
+    /// - The store's epoch rises: what was read before the restore cannot be written back any more, in any process, and
+    ///   every sink forgets what it has and is given all changes that are kept.
+    /// - Returns the new epoch.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Timeout`; calling it again is harmless.
+    pub async fn after_restore(&self) -> Result<i64> {
+        let deadline = self.parts.context.deadline();
+        self.store()
+            .after_restore(deadline)
+            .await
+            .map_err(|error| error.operation("after_restore"))
+    }
+
     /// Makes one round trip to the store.
     ///
     /// # Errors
@@ -187,10 +223,11 @@ impl Stockroom {
             .map_err(|error| error.operation("ping"))
     }
 
-    /// Finishes the writes under way and closes the store, for every clone of the handle.
+    /// Finishes the writes under way, ends the work in the background and closes the store, for every clone of the handle.
     ///
     /// - Later calls are `Unavailable`.
     pub async fn close(&self) {
+        self.parts.relay.close().await;
         self.parts.context.close().await;
     }
 }

@@ -1,5 +1,6 @@
 //! What every call works with: the stores, the clock, the observers, who acts and how long it may take.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::model::Clock;
 use crate::model::Currency;
 use crate::model::Timestamp;
 use crate::resilience::Deadline;
+use crate::spi::changes::Wake;
 use crate::spi::store::CartReader;
 use crate::spi::store::ClaimReader;
 use crate::spi::store::CommitObserver;
@@ -25,12 +27,16 @@ use crate::spi::store::ProductReader;
 use crate::spi::store::Store;
 use crate::spi::store::WriteSet;
 
+/// A future that owns what it works on.
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
 /// What a shop was opened with.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observers: Vec<Arc<dyn CommitObserver>>,
+    pub(crate) wake: Option<Wake>,
     pub(crate) cart_expiry: Duration,
     pub(crate) currency: Currency,
 }
@@ -47,7 +53,7 @@ pub(crate) struct Context {
 struct Shared {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    pipeline: Pipeline,
+    pipeline: Arc<Pipeline>,
     cart_expiry: Duration,
     currency: Currency,
 }
@@ -57,7 +63,7 @@ impl Context {
         let shared = Shared {
             store: settings.store,
             clock: settings.clock,
-            pipeline: Pipeline::new(settings.observers),
+            pipeline: Arc::new(Pipeline::new(settings.observers, settings.wake)),
             cart_expiry: settings.cart_expiry,
             currency: settings.currency,
         };
@@ -151,6 +157,17 @@ impl Context {
         let set = set.plan()?;
         let store = self.store_of(&set)?;
         self.shared.pipeline.commit(store, set, deadline).await
+    }
+
+    /// The one write path for a task of the shop, which must not keep the shop itself alive.
+    pub(crate) fn write_path(
+        &self,
+    ) -> impl Fn(WriteSet, Deadline) -> BoxFuture<Result<Committed>> + Send + Sync + use<> {
+        let (pipeline, store) = (Arc::clone(&self.shared.pipeline), Arc::clone(&self.shared.store));
+        move |set, deadline| {
+            let (pipeline, store) = (Arc::clone(&pipeline), Arc::clone(&store));
+            Box::pin(async move { pipeline.commit(&store, set.plan()?, deadline).await })
+        }
     }
 
     /// Waits for the writes that are under way, then closes the store.

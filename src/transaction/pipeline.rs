@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::model::Aggregate;
 use crate::model::RowKey;
 use crate::resilience::Deadline;
+use crate::spi::changes::Wake;
 use crate::spi::store::CommitObserver;
 use crate::spi::store::Committed;
 use crate::spi::store::Store;
@@ -22,13 +23,16 @@ use crate::spi::store::WriteSet;
 #[derive(Debug)]
 pub(super) struct Pipeline {
     observers: Arc<[Arc<dyn CommitObserver>]>,
+    /// Rung after each commit: the relay of this process need not wait for its next look.
+    wake: Option<Wake>,
     tasks: Tasks,
 }
 
 impl Pipeline {
-    pub(super) fn new(observers: Vec<Arc<dyn CommitObserver>>) -> Self {
+    pub(super) fn new(observers: Vec<Arc<dyn CommitObserver>>, wake: Option<Wake>) -> Self {
         Self {
             observers: observers.into(),
+            wake,
             tasks: Tasks::default(),
         }
     }
@@ -46,12 +50,20 @@ impl Pipeline {
         deadline: Deadline,
     ) -> Result<Committed> {
         if self.observers.is_empty() || set.is_read_only() {
-            return store.commit(set, deadline).await;
+            let committed = store.commit(set, deadline).await;
+            if let (Ok(_), Some(wake)) = (&committed, &self.wake) {
+                wake.ring();
+            }
+            return committed;
         }
         let (answer, answered) = oneshot::channel();
         let (observers, store) = (Arc::clone(&self.observers), Arc::clone(store));
+        let wake = self.wake.clone();
         self.tasks.spawn(async move {
             let outcome = observed(&observers, &*store, set, deadline).await;
+            if let (Ok(_), Some(wake)) = (&outcome, wake) {
+                wake.ring();
+            }
             // Nobody listens when the caller was dropped; the write and its observers are done all the same.
             drop(answer.send(outcome));
         })?;

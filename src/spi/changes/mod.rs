@@ -9,6 +9,7 @@ mod coordination;
 mod position;
 mod sink;
 mod source;
+mod wake;
 
 pub use change::Change;
 pub use change::ChangeAction;
@@ -28,3 +29,5 @@ pub use source::ChangeSource;
 pub use source::FeedRead;
 pub use source::Partition;
 pub use source::PartitionEnd;
+pub(crate) use wake::Ear;
+pub(crate) use wake::Wake;

@@ -18,7 +18,7 @@ pub struct Delivery<'a> {
     /// The partition that they come from.
     pub partition: &'a PartitionId,
     /// Higher than that of whoever delivered this partition before: a sink that writes elsewhere can refuse by it what an
-    /// earlier process sends late.
+    /// earlier process sends late. 0 for a dead letter that is delivered once more: nobody leases those.
     pub fence: i64,
 }
 

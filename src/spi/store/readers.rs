@@ -160,6 +160,7 @@ pub trait PaymentReader: Debug + Send + Sync {
 /// # Behaviour
 /// - `inventory.levels`: every level of the SKUs asked, by SKU and location; expired holds do not count.
 /// - `inventory.hold`: a hold with its lines; `alive` by the store's clock; `None` once released or consumed.
+/// - `inventory.expired`: the holds that are past their time by the store's clock and still on the books, oldest first, whole.
 /// - `inventory.movements`: the movements of a level, latest first, in pages.
 /// - `inventory.verify`: reports each counter that differs from the sum of its movements.
 #[async_trait]
@@ -168,6 +169,8 @@ pub trait InventoryReader: Debug + Send + Sync {
     async fn levels(&self, skus: &[Sku], deadline: Deadline) -> Result<Vec<Level>>;
     /// A hold.
     async fn hold(&self, hold: HoldId, deadline: Deadline) -> Result<Option<Hold>>;
+    /// Holds past their time that were not swept yet, those that ended first at first; at most so many.
+    async fn expired(&self, most: u32, deadline: Deadline) -> Result<Vec<Hold>>;
     /// The movements of a level, latest first.
     async fn movements(
         &self,

@@ -10,6 +10,7 @@ use super::check::ensure;
 use super::check::present;
 use super::check::same;
 use super::harness::set;
+use crate::model::MovementKind;
 use crate::model::PageRequest;
 use crate::spi::store::Delta;
 use crate::spi::store::StockStep;
@@ -22,6 +23,7 @@ cases! {
     "inventory.levels" / "order": levels_in_byte_order, [Level];
     "inventory.levels" / "expired_hold": levels_after_expiry, [Level];
     "inventory.hold": hold, [Level];
+    "inventory.expired": expired, [Level];
     "inventory.movements": movements, [Level];
     "inventory.verify": verify, [Level];
 }
@@ -171,6 +173,68 @@ async fn hold(h: &Harness) -> CaseResult {
         &inventory.hold(hold_id(1), h.deadline()).await?,
         "the released hold",
     )
+}
+
+async fn expired(h: &Harness) -> CaseResult {
+    let ([sku, other], main) = (fixtures::skus(1)?, fixtures::location("main")?);
+    for sku in [&sku, &other] {
+        h.step(StockStep::receive(sku, &main, quantity(9)?)).await?;
+    }
+    // Of the three, the first has two lines and ends second, the second ends first, the third goes on.
+    let mut both = set();
+    for sku in [&sku, &other] {
+        both.delta(Delta::Stock(StockStep::hold(
+            sku,
+            &main,
+            quantity(1)?,
+            hold_id(1),
+            TTL * 2,
+        )));
+    }
+    h.commit(both).await?;
+    h.step(StockStep::hold(&sku, &main, quantity(2)?, hold_id(2), TTL))
+        .await?;
+    h.step(StockStep::hold(&sku, &main, quantity(3)?, hold_id(3), TTL * 9))
+        .await?;
+    let inventory = h.store().readers().inventory()?;
+    same!(
+        inventory.expired(9, h.deadline()).await?.len(),
+        0,
+        "holds past their time, at first"
+    );
+    h.shift(TTL * 3);
+    let found = inventory.expired(9, h.deadline()).await?;
+    let told: Vec<_> = found
+        .iter()
+        .map(|hold| (hold.id, hold.lines.len(), hold.alive))
+        .collect();
+    same!(
+        told,
+        vec![(hold_id(2), 1, false), (hold_id(1), 2, false)],
+        "holds past their time"
+    );
+    let first = inventory.expired(1, h.deadline()).await?;
+    same!(first, found[..1].to_vec(), "the first of them");
+    h.delta(Delta::Unhold {
+        hold: hold_id(1),
+        levels: vec![(sku.clone(), main.clone()), (other, main.clone())],
+    })
+    .await?;
+    // Whoever touches a level sweeps it.
+    same!(
+        inventory.expired(9, h.deadline()).await?,
+        Vec::new(),
+        "holds past their time, in the end"
+    );
+    let history = inventory
+        .movements(&sku, &main, &PageRequest::default(), h.deadline())
+        .await?;
+    let ended = history
+        .items
+        .iter()
+        .filter(|movement| movement.kind == MovementKind::Expire);
+    same!(ended.count(), 2, "movements of holds that ended by themselves");
+    Ok(())
 }
 
 async fn movements(h: &Harness) -> CaseResult {

@@ -178,7 +178,7 @@ faults! {
     /// Every lease is alive.
     LeasesForever: ["payment.lease"];
     /// A SKU has one location.
-    ForgetsLocations: ["inventory.levels"];
+    ForgetsLocations: ["inventory.levels", "inventory.expired"];
     /// The latest movement is not told.
     LosesMovements: ["commit.ledger", "inventory.movements"];
     /// The ledger is never looked at.

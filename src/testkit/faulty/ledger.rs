@@ -44,6 +44,16 @@ impl InventoryReader for Wrong<dyn InventoryReader> {
         Ok(self.found(self.inner.hold(hold, deadline).await?))
     }
 
+    async fn expired(&self, most: u32, deadline: Deadline) -> Result<Vec<Hold>> {
+        let mut expired = self.inner.expired(most, deadline).await?;
+        match self.fault {
+            Fault::ReversesLists => expired.reverse(),
+            Fault::ForgetsLocations => expired.iter_mut().for_each(|hold| hold.lines.truncate(1)),
+            _ => {}
+        }
+        Ok(expired)
+    }
+
     async fn movements(
         &self,
         sku: &Sku,

@@ -226,9 +226,8 @@ pub(super) fn stock(sp: &dyn Spelling) -> Vec<Step> {
             "need_levels",
             format!(
                 "INSERT INTO stockroom_movements (sku, location, kind, on_hand, allocated, held, reference, note, at, commit_id) \
-             SELECT h.sku, h.location, CASE WHEN {} THEN 'unhold' ELSE 'expire' END, 0, 0, -h.quantity, h.hold_id, NULL, {now}, {} \
+             SELECT h.sku, h.location, CASE WHEN h.expires_at <= {now} THEN 'expire' ELSE 'unhold' END, 0, 0, -h.quantity, h.hold_id, NULL, {now}, {} \
              FROM stockroom_holds AS h WHERE {gone}",
-                sp.in_list("h.hold_id"),
                 sp.commit(),
             ),
         ),

@@ -91,6 +91,12 @@ pub(in crate::backend::sql) const HOLD: Statement = statement!("inventory.hold":
     "SELECT h.sku, h.location, h.quantity, h.expires_at, CASE WHEN h.expires_at > " now " THEN 1 ELSE 0 END \
      FROM stockroom_holds h WHERE h.hold_id = $2 ORDER BY h.sku, h.location");
 
+/// The lines of the holds that ended first.
+pub(in crate::backend::sql) const EXPIRED: Statement = statement!("inventory.expired":
+    "SELECT h.sku, h.location, h.quantity, h.expires_at, 0, h.hold_id FROM stockroom_holds h \
+     WHERE h.hold_id IN (SELECT e.hold_id FROM stockroom_holds e WHERE e.expires_at <= " now " \
+     GROUP BY e.hold_id ORDER BY min(e.expires_at), e.hold_id LIMIT $2) ORDER BY h.expires_at, h.hold_id, h.sku, h.location");
+
 const MOVEMENTS: Statement = statement!("inventory.movements":
     "SELECT m.seq, m.kind, m.on_hand, m.allocated, m.held, m.reference, m.note, m.at \
      FROM stockroom_movements m WHERE true");
@@ -150,22 +156,27 @@ impl<R: Reads> InventoryReader for SqlInventory<R> {
     async fn hold(&self, hold: HoldId, deadline: Deadline) -> Result<Option<Hold>> {
         let args = vec![Arg::Int(self.0.shift()), Arg::Id(hold.uuid())];
         let rows = self.rows(HOLD, args, deadline).await?;
-        let Some(first) = rows.first() else {
-            return Ok(None);
-        };
-        let lines = rows.iter().map(|row| {
-            Ok(HoldLine {
-                sku: Sku::new(R::text(row, 0)?)?,
-                location: LocationId::new(R::text(row, 1)?)?,
-                quantity: Quantity::new(R::int(row, 2)?)?,
-            })
-        });
-        Ok(Some(Hold {
-            id: hold,
-            lines: lines.collect::<Result<_>>()?,
-            expires_at: from_micros(R::int(first, 3)?)?,
-            alive: R::int(first, 4)? == 1,
-        }))
+        read_hold::<R>(hold, &rows)
+    }
+
+    async fn expired(&self, most: u32, deadline: Deadline) -> Result<Vec<Hold>> {
+        let args = vec![Arg::Int(self.0.shift()), Arg::Int(i64::from(most))];
+        let rows = self.rows(EXPIRED, args, deadline).await?;
+        let mut holds = Vec::new();
+        let mut rest = rows.as_slice();
+        while let Some(first) = rest.first() {
+            let id = R::id(first, 5)?;
+            let mut lines = 0;
+            while let Some(row) = rest.get(lines)
+                && R::id(row, 5)? == id
+            {
+                lines += 1;
+            }
+            let (own, others) = rest.split_at(lines);
+            holds.extend(read_hold::<R>(HoldId::from(id), own)?);
+            rest = others;
+        }
+        Ok(holds)
     }
 
     async fn movements(
@@ -215,6 +226,26 @@ impl<R: Reads> InventoryReader for SqlInventory<R> {
         }
         Ok(report)
     }
+}
+
+/// A hold from its lines: SKU, location, quantity, expiry, whether it is alive.
+fn read_hold<R: Reads>(id: HoldId, rows: &[R::Row]) -> Result<Option<Hold>> {
+    let Some(first) = rows.first() else {
+        return Ok(None);
+    };
+    let lines = rows.iter().map(|row| {
+        Ok(HoldLine {
+            sku: Sku::new(R::text(row, 0)?)?,
+            location: LocationId::new(R::text(row, 1)?)?,
+            quantity: Quantity::new(R::int(row, 2)?)?,
+        })
+    });
+    Ok(Some(Hold {
+        id,
+        lines: lines.collect::<Result<_>>()?,
+        expires_at: from_micros(R::int(first, 3)?)?,
+        alive: R::int(first, 4)? == 1,
+    }))
 }
 
 fn drifts<R: Reads>(row: &R::Row) -> Result<Vec<Drift>> {

@@ -26,3 +26,6 @@ CREATE TABLE stockroom_dead_letters (
     at bigint NOT NULL
 );
 CREATE INDEX stockroom_dead_letters_sink ON stockroom_dead_letters (sink, id);
+
+-- What sweeps expired holds looks for the oldest.
+CREATE INDEX stockroom_holds_expiry ON stockroom_holds (expires_at);

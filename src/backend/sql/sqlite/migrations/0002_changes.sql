@@ -21,3 +21,6 @@ CREATE TABLE stockroom_dead_letters (
     at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX stockroom_dead_letters_sink ON stockroom_dead_letters (sink, id);
+
+-- What sweeps expired holds looks for the oldest.
+CREATE INDEX stockroom_holds_expiry ON stockroom_holds (expires_at);
