@@ -6,3 +6,6 @@ pub mod engines;
 pub mod faulty;
 pub mod fixtures;
 pub mod proxy;
+mod sharded;
+
+pub use sharded::Sharded;
