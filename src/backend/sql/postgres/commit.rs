@@ -29,9 +29,11 @@ pub(super) struct Function {
 }
 
 /// They travel with the function. A plan made while a table was empty would otherwise read it from end to end for the life
-/// of the connection; and what is forbidden is priced so high that the server would compile each plan to machine code,
-/// which takes milliseconds.
-const SETTINGS: &str = "SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_generic_plan";
+/// of the connection, by itself or to build a hash of it: only loops that look each row up by its key stay as fast when
+/// the table grows. And what is forbidden is priced so high that the server would compile each plan to machine code, which
+/// takes milliseconds.
+const SETTINGS: &str = "SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off \
+     SET plan_cache_mode = force_generic_plan";
 
 pub(super) static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
     let body = body();
