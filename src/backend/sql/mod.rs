@@ -3,10 +3,13 @@
 
 mod answer;
 mod committer;
+mod coordination;
 mod dialect;
 mod epoch;
+mod feed;
 mod filter;
 mod judge;
+mod letters;
 mod migrate;
 mod plan;
 mod program;

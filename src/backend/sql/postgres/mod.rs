@@ -4,10 +4,13 @@
 //!   `synchronous_commit` as it is set there.
 //! - Reads have a pool of their own. A connection on which a read was cut short is closed, never reused.
 
+mod changes;
 mod commit;
 mod connect;
 mod engine;
 mod error;
+mod letters;
+mod place;
 mod pool;
 mod reads;
 mod schema;
@@ -20,10 +23,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use self::changes::PostgresChanges;
 use self::engine::PostgresEngine;
 use self::pool::Pool;
 use self::reads::PostgresReads;
 use super::committer::Committer;
+use super::coordination::SqlCoordination;
 use super::epoch::Epoch;
 use crate::error::Result;
 use crate::resilience::Deadline;
@@ -164,11 +169,14 @@ impl Store for PostgresStore {
     }
 
     fn changes(&self) -> Option<Arc<dyn ChangeSource>> {
-        None
+        Some(Arc::new(PostgresChanges {
+            reads: self.reads.clone(),
+            epoch: self.epoch.clone(),
+        }))
     }
 
     fn coordination(&self) -> Option<Arc<dyn Coordination>> {
-        None
+        Some(Arc::new(SqlCoordination(self.reads.clone())))
     }
 
     async fn commit(&self, set: WriteSet, deadline: Deadline) -> Result<Committed> {
@@ -177,6 +185,7 @@ impl Store for PostgresStore {
     }
 
     async fn after_restore(&self, deadline: Deadline) -> Result<i64> {
+        changes::adopt(&self.reads, deadline).await?;
         self.epoch.raise(&*self.reads, deadline).await
     }
 

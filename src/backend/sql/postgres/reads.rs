@@ -61,7 +61,19 @@ impl PostgresReads {
         self.pool.close().await;
     }
 
-    async fn attempt(&self, text: &Text, args: &[Arg]) -> Result<Vec<PgRow>, Failed> {
+    /// Runs a statement whose plan is made for these parameters and forgotten: a plan that was made while a table was small
+    /// would read it from end to end when it has grown.
+    pub(super) async fn fetch_planned_anew(
+        &self,
+        sql: String,
+        args: Vec<Arg>,
+        deadline: Deadline,
+    ) -> Result<Vec<PgRow>> {
+        self.repeat(&Text::Composed(sql), &args, Plan::Once, deadline)
+            .await
+    }
+
+    async fn attempt(&self, text: &Text, args: &[Arg], plan: Plan) -> Result<Vec<PgRow>, Failed> {
         let mut borrowed = self.pool.borrow().await.map_err(Failed::Connecting)?;
         let query = match text {
             Text::Constant(statement) => sqlx::query(statement.postgres),
@@ -69,7 +81,7 @@ impl PostgresReads {
         };
         match args
             .iter()
-            .fold(query, bind)
+            .fold(query.persistent(plan == Plan::Kept), bind)
             .fetch_all(&mut borrowed.connection)
             .await
         {
@@ -86,6 +98,39 @@ impl PostgresReads {
             }
         }
     }
+
+    /// Repeats the statement where a connection turns out to be stale.
+    async fn repeat(&self, text: &Text, args: &[Arg], plan: Plan, deadline: Deadline) -> Result<Vec<PgRow>> {
+        let mut attempt = 1;
+        loop {
+            match deadline.bound(self.attempt(text, args, plan)).await {
+                None => {
+                    return Err(Error::new(
+                        ErrorKind::Timeout,
+                        "the deadline ended before the rows came",
+                    ));
+                }
+                Some(Ok(rows)) => return Ok(rows),
+                Some(Err(Failed::Connection(_))) if attempt < ATTEMPTS => {
+                    attempt += 1;
+                    self.pool.forget_idle();
+                }
+                Some(Err(Failed::Connecting(error))) => return Err(error),
+                Some(Err(Failed::Connection(error) | Failed::Statement(error))) => {
+                    return Err(error::map(&error));
+                }
+            }
+        }
+    }
+}
+
+/// What becomes of a statement's plan.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Plan {
+    /// It is kept on the connection.
+    Kept,
+    /// It is used once.
+    Once,
 }
 
 /// How an attempt to read failed.
@@ -113,26 +158,7 @@ impl Reads for PostgresReads {
     type Row = PgRow;
 
     async fn fetch(&self, text: Text, args: Vec<Arg>, deadline: Deadline) -> Result<Vec<PgRow>> {
-        let mut attempt = 1;
-        loop {
-            match deadline.bound(self.attempt(&text, &args)).await {
-                None => {
-                    return Err(Error::new(
-                        ErrorKind::Timeout,
-                        "the deadline ended before the rows came",
-                    ));
-                }
-                Some(Ok(rows)) => return Ok(rows),
-                Some(Err(Failed::Connection(_))) if attempt < ATTEMPTS => {
-                    attempt += 1;
-                    self.pool.forget_idle();
-                }
-                Some(Err(Failed::Connecting(error))) => return Err(error),
-                Some(Err(Failed::Connection(error) | Failed::Statement(error))) => {
-                    return Err(error::map(&error));
-                }
-            }
-        }
+        self.repeat(&text, &args, Plan::Kept, deadline).await
     }
 
     fn shift(&self) -> i64 {

@@ -3,8 +3,10 @@
 //! - Writes go through one connection in WAL mode with `synchronous = FULL`: what was answered survives a power cut.
 //! - Reads have their own connections and are not blocked by writes. A shop in memory has one connection for both.
 
+mod changes;
 mod commit;
 mod error;
+mod letters;
 mod reads;
 mod schema;
 #[cfg(test)]
@@ -21,9 +23,11 @@ use sqlx::sqlite::SqlitePool;
 use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::sqlite::SqliteSynchronous;
 
+use self::changes::SqliteChanges;
 use self::commit::SqliteEngine;
 use self::reads::SqliteReads;
 use super::committer::Committer;
+use super::coordination::SqlCoordination;
 use super::epoch::Epoch;
 use crate::error::Error;
 use crate::error::ErrorKind;
@@ -169,11 +173,14 @@ impl Store for SqliteStore {
     }
 
     fn changes(&self) -> Option<Arc<dyn ChangeSource>> {
-        None
+        Some(Arc::new(SqliteChanges {
+            reads: self.reads.clone(),
+            epoch: self.epoch.clone(),
+        }))
     }
 
     fn coordination(&self) -> Option<Arc<dyn Coordination>> {
-        None
+        Some(Arc::new(SqlCoordination(self.reads.clone())))
     }
 
     async fn commit(&self, set: WriteSet, deadline: Deadline) -> Result<Committed> {

@@ -46,6 +46,10 @@ impl SqliteReads {
         );
     }
 
+    pub(super) fn pool(&self) -> &SqlitePool {
+        &self.pool
+    }
+
     pub(super) async fn ping(&self, deadline: Deadline) -> Result<()> {
         self.fetch(Text::Composed("SELECT 1".to_owned()), Vec::new(), deadline)
             .await
@@ -57,7 +61,7 @@ impl SqliteReads {
     }
 }
 
-fn bind(query: Query<'_, Sqlite, SqliteArguments>, arg: Arg) -> Query<'_, Sqlite, SqliteArguments> {
+pub(super) fn bind(query: Query<'_, Sqlite, SqliteArguments>, arg: Arg) -> Query<'_, Sqlite, SqliteArguments> {
     match arg {
         Arg::Ids(ids) => query.bind(json(&ids)),
         Arg::Texts(texts) => query.bind(json(&texts)),
