@@ -16,10 +16,12 @@ use stockroom::testkit::conformance::Report;
 use stockroom::testkit::conformance::Setup;
 
 /// Where the bullets stand.
-const SPI: [&str; 3] = [
+const SPI: [&str; 5] = [
     include_str!("../../src/spi/store/mod.rs"),
     include_str!("../../src/spi/store/readers.rs"),
     include_str!("../../src/spi/store/observer.rs"),
+    include_str!("../../src/spi/changes/source.rs"),
+    include_str!("../../src/spi/changes/coordination.rs"),
 ];
 
 /// Every ``- `word.word`:`` of the SPI.

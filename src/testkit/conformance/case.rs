@@ -7,8 +7,7 @@ use std::pin::Pin;
 use super::CaseResult;
 use super::Harness;
 use crate::model::Aggregate;
-use crate::spi::store::Capability;
-use crate::spi::store::Readers;
+use crate::spi::store::Store;
 
 /// A running case.
 pub(super) type Running<'a> = Pin<Box<dyn Future<Output = CaseResult> + Send + 'a>>;
@@ -27,12 +26,17 @@ pub enum Need {
     Claims,
     /// It keeps the history of aggregates.
     History,
+    /// It has a feed of its changes.
+    Changes,
+    /// It keeps positions, leases and letters.
+    Coordination,
 }
 
 impl Need {
-    /// Why a store with these facts cannot run the case; `None` when it can.
+    /// Why this store cannot run the case; `None` when it can.
     #[must_use]
-    pub fn unmet(self, capability: &Capability, readers: &Readers) -> Option<String> {
+    pub fn unmet(self, store: &dyn Store) -> Option<String> {
+        let (capability, readers) = (store.capability(), store.readers());
         match self {
             Self::Holds(aggregate) if !capability.holds(aggregate) => {
                 Some(format!("holds no {}", aggregate.as_str()))
@@ -43,6 +47,10 @@ impl Need {
             Self::ProductLists if !capability.product_lists => Some("lists no products".to_owned()),
             Self::Claims if readers.claim.is_none() => Some("does not read unique keys".to_owned()),
             Self::History if readers.history.is_none() => Some("keeps no history".to_owned()),
+            Self::Changes if store.changes().is_none() => Some("has no feed".to_owned()),
+            Self::Coordination if store.coordination().is_none() => {
+                Some("keeps no positions".to_owned())
+            }
             _ => None,
         }
     }
@@ -88,6 +96,8 @@ impl fmt::Display for Need {
             Self::ProductLists => "lists",
             Self::Claims => "claims",
             Self::History => "history",
+            Self::Changes => "changes",
+            Self::Coordination => "coordination",
         })
     }
 }

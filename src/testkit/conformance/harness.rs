@@ -1,6 +1,7 @@
 //! What a case works with: a fresh store, its clock, and short ways to write and read.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,7 +56,11 @@ pub trait Setup: Send + Sync {
 pub struct Harness {
     store: Arc<dyn Store>,
     shift: Arc<dyn Fn(Duration) + Send + Sync>,
+    again: Option<Again>,
 }
+
+/// Opens the same shop again.
+type Again = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Arc<dyn Store>>> + Send>> + Send + Sync>;
 
 impl fmt::Debug for Harness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,6 +76,27 @@ impl Harness {
         Self {
             store,
             shift: Arc::new(shift),
+            again: None,
+        }
+    }
+
+    /// The same shop can be opened again, as by another process.
+    ///
+    /// - Without this, cases about two processes use the one store twice, as it is right for a shop in memory.
+    #[must_use]
+    pub fn opened_again<F>(mut self, open: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Arc<dyn Store>>> + Send + 'static,
+    {
+        self.again = Some(Arc::new(move || Box::pin(open())));
+        self
+    }
+
+    /// The shop as another process has it.
+    pub(super) async fn another(&self) -> Result<Arc<dyn Store>> {
+        match &self.again {
+            Some(open) => open().await,
+            None => Ok(Arc::clone(&self.store)),
         }
     }
 
@@ -80,6 +106,7 @@ impl Harness {
         Self {
             store: wrap(self.store),
             shift: self.shift,
+            again: self.again,
         }
     }
 

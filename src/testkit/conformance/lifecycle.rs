@@ -24,6 +24,8 @@ cases! {
     "commit.too_large" / "bytes": too_many_bytes, [Product];
     "commit.deadline": deadline, [] + Puts;
     "commit.epoch": epoch, [] + Puts;
+    "commit.epoch" / "raised": epoch_raised, [] + Puts;
+    "restore.epoch": restore, [] + Puts;
     "commit.audit" / "clock": audit_clock, [] + Puts + History;
     "close.refuses": close, [] + Puts;
     "close.refuses" / "finishes": close_finishes, [] + Puts;
@@ -99,6 +101,45 @@ async fn epoch(h: &Harness) -> CaseResult {
     }
     h.create(new.clone()).await?;
     h.ensure_stored(&new, 1).await
+}
+
+/// A set that was made before another process raised the epoch.
+async fn epoch_raised(h: &Harness) -> CaseResult {
+    let kind = h.any()?;
+    let (old, new) = (record(kind, 1)?, record(kind, 2)?);
+    let before = h.store().epoch();
+    let another = h.another().await?;
+    another.after_restore(h.deadline()).await?;
+    let made_before = WriteSet {
+        epoch: before,
+        ..creating(&old)
+    };
+    refused(h.commit(made_before).await, ErrorKind::Conflict)?;
+    h.ensure_absent(std::slice::from_ref(&old)).await?;
+    // The refusal told the process: what it makes now is of the new epoch.
+    same!(h.store().epoch(), another.epoch(), "the epoch that is known");
+    let made_since = WriteSet {
+        epoch: h.store().epoch(),
+        ..creating(&new)
+    };
+    h.commit(made_since).await?;
+    h.ensure_stored(&new, 1).await
+}
+
+async fn restore(h: &Harness) -> CaseResult {
+    let mut last = h.store().epoch();
+    for _ in 0..2 {
+        let raised = h.store().after_restore(h.deadline()).await?;
+        ensure!(raised > last, "the epoch went from {last} to {raised}");
+        same!(h.store().epoch(), raised, "the epoch of the process that raised it");
+        last = raised;
+    }
+    // Whoever opens it later is in that epoch.
+    let another = h.another().await?;
+    same!(another.epoch(), last, "the epoch of another process");
+    let again = another.after_restore(h.deadline()).await?;
+    ensure!(again > last, "the epoch went from {last} to {again}");
+    Ok(())
 }
 
 /// The change record bears the time of the commit, by the store's clock.

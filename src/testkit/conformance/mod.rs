@@ -38,10 +38,13 @@
 mod atomic;
 mod carts;
 mod case;
+mod changes;
 mod check;
 mod claims;
+mod coordination;
 mod deltas;
 mod extremes;
+mod feed;
 mod harness;
 mod holds;
 mod inventory;
@@ -74,7 +77,7 @@ pub use run::run;
 /// Every case of the suite with the bullet that it proves, in the order in which they run.
 #[must_use]
 pub fn manifest() -> Vec<&'static Case> {
-    let groups: [&'static [Case]; 18] = [
+    let groups: [&'static [Case]; 20] = [
         roots::CASES,
         reads::CASES,
         extremes::CASES,
@@ -93,6 +96,8 @@ pub fn manifest() -> Vec<&'static Case> {
         orders::CASES,
         payments::CASES,
         lifecycle::CASES,
+        changes::CASES,
+        coordination::CASES,
     ];
     groups.into_iter().flatten().collect()
 }

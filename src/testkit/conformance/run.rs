@@ -103,7 +103,7 @@ async fn judge(setup: &dyn Setup, case: &'static Case, limit: Duration) -> Verdi
         Err(error) => return Verdict::Failed(Failure::from(error)),
     };
     let store = Arc::clone(harness.store());
-    let unmet = |need: &Need| need.unmet(store.capability(), store.readers());
+    let unmet = |need: &Need| need.unmet(&*store);
     let verdict = match case.needs().iter().find_map(unmet) {
         Some(reason) => Verdict::Excluded(reason),
         None => attempt(harness, case, limit).await,

@@ -9,6 +9,7 @@ use stockroom::backend::PostgresOptions;
 use stockroom::backend::PostgresStore;
 use stockroom::backend::SqliteOptions;
 use stockroom::backend::SqliteStore;
+use stockroom::spi::store::Store;
 use stockroom::testkit::conformance::Harness;
 use stockroom::testkit::conformance::Setup;
 use stockroom::testkit::engines;
@@ -30,6 +31,16 @@ async fn sqlite(url: &str) -> Result<Harness> {
     Ok(Harness::new(store, move |by| clock.shift_clock(by)))
 }
 
+/// Opens the shop of a file, which may be there already.
+async fn sqlite_again(url: String) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(SqliteStore::open(SqliteOptions::new(url)).await?))
+}
+
+/// Opens the shop of a schema, which may be there already.
+async fn postgres_again(options: PostgresOptions) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(PostgresStore::connect(options).await?))
+}
+
 /// SQLite in files of a temporary folder, which goes with it.
 pub(super) struct OnDisk(PathBuf);
 
@@ -47,7 +58,8 @@ impl OnDisk {
 
     /// A store in the file of this URL.
     pub(super) async fn open(&self, url: &str) -> Result<Harness> {
-        sqlite(url).await
+        let again = url.to_owned();
+        Ok(sqlite(url).await?.opened_again(move || sqlite_again(again.clone())))
     }
 }
 
@@ -81,9 +93,11 @@ impl OnPostgres {
 
     /// A store in this schema.
     pub(super) async fn open(&self, schema: &str) -> Result<Harness> {
-        let store = Arc::new(PostgresStore::connect(PostgresOptions::new(&self.0).schema(schema)).await?);
+        let options = PostgresOptions::new(&self.0).schema(schema);
+        let store = Arc::new(PostgresStore::connect(options.clone()).await?);
         let clock = Arc::clone(&store);
-        Ok(Harness::new(store, move |by| clock.shift_clock(by)))
+        let harness = Harness::new(store, move |by| clock.shift_clock(by));
+        Ok(harness.opened_again(move || postgres_again(options.clone())))
     }
 }
 

@@ -1,0 +1,413 @@
+//! Leases, positions and letters of those that follow the feed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::CaseResult;
+use super::Failure;
+use super::Harness;
+use super::case::cases;
+use super::check::absent;
+use super::check::ensure;
+use super::check::present;
+use super::check::refused;
+use super::check::same;
+use super::harness::at_once;
+use crate::error::ErrorKind;
+use crate::error::Result;
+use crate::model::Aggregate;
+use crate::model::PageRequest;
+use crate::model::RowKey;
+use crate::model::Version;
+use crate::spi::changes::Change;
+use crate::spi::changes::ChangeAction;
+use crate::spi::changes::Coordination;
+use crate::spi::changes::DeadLetter;
+use crate::spi::changes::FeedLease;
+use crate::spi::changes::LeaseRequest;
+use crate::spi::changes::Position;
+use crate::spi::changes::Progress;
+use crate::testkit::fixtures;
+use crate::testkit::fixtures::uuid;
+
+cases! {
+    "lease.exclusive": exclusive, [] + Coordination;
+    "lease.exclusive" / "at_once": exclusive_at_once, [] + Coordination;
+    "lease.own": own, [] + Coordination;
+    "lease.expires": expires, [] + Coordination;
+    "lease.renew": renew, [] + Coordination;
+    "lease.release": release, [] + Coordination;
+    "lease.fenced": fenced, [] + Coordination;
+    "progress.saved": saved, [] + Coordination;
+    "progress.letters": letters_with_the_position, [] + Coordination;
+    "letters.list": list, [] + Coordination;
+    "letters.discard": discard, [] + Coordination;
+    "sink.report": report, [] + Coordination;
+    "sink.forget": forget, [] + Coordination;
+}
+
+const LIFE: Duration = Duration::from_secs(60);
+const PLACE: &str = "search/0";
+
+fn coordination(h: &Harness) -> CaseResult<Arc<dyn Coordination>> {
+    present(h.store().coordination(), "the coordination")
+}
+
+fn holder(seed: u64) -> Uuid {
+    uuid(8, seed)
+}
+
+/// Asks for a checkpoint in the name of a holder.
+async fn ask(h: &Harness, checkpoint: &str, seed: u64) -> CaseResult<Option<FeedLease>> {
+    let request = LeaseRequest {
+        checkpoint,
+        holder: holder(seed),
+        ttl: LIFE,
+    };
+    Ok(coordination(h)?.acquire(request, h.deadline()).await?)
+}
+
+/// A lease that must be given.
+async fn take(h: &Harness, checkpoint: &str, seed: u64) -> CaseResult<FeedLease> {
+    present(ask(h, checkpoint, seed).await?, "the lease")
+}
+
+fn progress(place: &str, letters: Vec<DeadLetter>) -> Progress {
+    Progress {
+        position: Some(Position::new(place)),
+        done: false,
+        letters,
+        ttl: LIFE,
+    }
+}
+
+async fn save(h: &Harness, lease: &FeedLease, progress: Progress) -> CaseResult<Result<()>> {
+    Ok(coordination(h)?.save(lease, progress, h.deadline()).await)
+}
+
+fn letter(sink: &str, seed: u64) -> CaseResult<DeadLetter> {
+    let (aggregate, key) = if seed % 2 == 0 {
+        (Aggregate::Product, RowKey::Id(uuid(1, seed)))
+    } else {
+        let [sku, _] = fixtures::skus(seed)?;
+        (Aggregate::Level, RowKey::Level(sku, fixtures::location("main")?))
+    };
+    Ok(DeadLetter {
+        id: uuid(7, seed),
+        sink: sink.to_owned(),
+        change: Change {
+            aggregate,
+            key,
+            version: Version::from(seed),
+            action: ChangeAction::Delta,
+            actor: "staff:ann".to_owned(),
+            at: fixtures::stamp(seed)?,
+            events: vec!["thing.made".to_owned(), "a \"quoted\" one \u{1f600}".to_owned()],
+        },
+        reason: "it was not taken: \"no\" \\ never\n".to_owned(),
+        attempts: 3,
+        at: fixtures::stamp(seed + 1)?,
+    })
+}
+
+async fn letters_of(h: &Harness, sink: &str) -> CaseResult<Vec<DeadLetter>> {
+    let page = coordination(h)?
+        .letters(sink, &PageRequest::new(100)?, h.deadline())
+        .await?;
+    Ok(page.items)
+}
+
+async fn exclusive(h: &Harness) -> CaseResult {
+    take(h, PLACE, 1).await?;
+    absent(&ask(h, PLACE, 2).await?, "a second lease")?;
+    absent(&ask(h, PLACE, 3).await?, "a third lease")?;
+    // Another checkpoint is free.
+    take(h, "search/1", 2).await?;
+    Ok(())
+}
+
+async fn exclusive_at_once(h: &Harness) -> CaseResult {
+    for checkpoint in ["search/0", "search/1", "search/2"] {
+        let mut asking = Vec::new();
+        for seed in 1..=8 {
+            let (coordination, deadline) = (coordination(h)?, h.deadline());
+            asking.push(async move {
+                let request = LeaseRequest {
+                    checkpoint,
+                    holder: holder(seed),
+                    ttl: LIFE,
+                };
+                coordination.acquire(request, deadline).await
+            });
+        }
+        let mut given = 0;
+        for answer in at_once(asking).await? {
+            given += usize::from(answer?.is_some());
+        }
+        same!(given, 1, format!("the leases of {checkpoint}"));
+    }
+    Ok(())
+}
+
+async fn own(h: &Harness) -> CaseResult {
+    let first = take(h, PLACE, 1).await?;
+    let second = take(h, PLACE, 1).await?;
+    ensure!(
+        second.fence > first.fence,
+        "the fence went from {} to {}",
+        first.fence,
+        second.fence
+    );
+    Ok(())
+}
+
+async fn expires(h: &Harness) -> CaseResult {
+    let first = take(h, PLACE, 1).await?;
+    h.shift(LIFE / 2);
+    absent(&ask(h, PLACE, 2).await?, "the lease of half a life")?;
+    h.shift(LIFE);
+    let second = take(h, PLACE, 2).await?;
+    ensure!(second.fence > first.fence, "the fence was not raised");
+    Ok(())
+}
+
+async fn renew(h: &Harness) -> CaseResult {
+    let lease = take(h, PLACE, 1).await?;
+    h.shift(LIFE * 2 / 3);
+    coordination(h)?.renew(&lease, LIFE, h.deadline()).await?;
+    h.shift(LIFE * 2 / 3);
+    absent(&ask(h, PLACE, 2).await?, "a renewed lease")?;
+    save(h, &lease, progress("a", Vec::new())).await??;
+    h.shift(LIFE * 2 / 3);
+    absent(&ask(h, PLACE, 2).await?, "a lease under which was saved")?;
+    h.shift(LIFE);
+    take(h, PLACE, 2).await?;
+    Ok(())
+}
+
+async fn release(h: &Harness) -> CaseResult {
+    let first = take(h, PLACE, 1).await?;
+    coordination(h)?.release(&first, h.deadline()).await?;
+    let second = take(h, PLACE, 2).await?;
+    ensure!(second.fence > first.fence, "the fence was not raised");
+    coordination(h)?.release(&first, h.deadline()).await?;
+    absent(&ask(h, PLACE, 3).await?, "what an earlier holder released")
+}
+
+async fn fenced(h: &Harness) -> CaseResult {
+    let first = take(h, PLACE, 1).await?;
+    h.shift(LIFE * 2);
+    let second = take(h, PLACE, 2).await?;
+    save(h, &second, progress("right", Vec::new())).await??;
+    refused(
+        save(h, &first, progress("wrong", Vec::new())).await?,
+        ErrorKind::Conflict,
+    )?;
+    refused(
+        coordination(h)?.renew(&first, LIFE, h.deadline()).await,
+        ErrorKind::Conflict,
+    )?;
+    // Also the same holder under the fence of before.
+    let third = take(h, PLACE, 2).await?;
+    refused(
+        save(h, &second, progress("wrong", Vec::new())).await?,
+        ErrorKind::Conflict,
+    )?;
+    same!(third.position, Some(Position::new("right")), "the position");
+    let kept = coordination(h)?.report("search", h.deadline()).await?;
+    let kept: Vec<_> = kept
+        .checkpoints
+        .into_iter()
+        .map(|one| (one.name, one.holder, one.position))
+        .collect();
+    let expected = (PLACE.to_owned(), Some(holder(2)), Some(Position::new("right")));
+    same!(kept, vec![expected], "the checkpoints");
+    Ok(())
+}
+
+async fn saved(h: &Harness) -> CaseResult {
+    let lease = take(h, PLACE, 1).await?;
+    same!(lease.position, None, "the position at the beginning");
+    same!(lease.done, false, "whether the beginning is the end");
+    save(h, &lease, progress("one", Vec::new())).await??;
+    let bytes = vec![0, 0xff, b' ', b'"', 0x80];
+    let last = Progress {
+        position: Some(Position::new(bytes.clone())),
+        done: true,
+        letters: Vec::new(),
+        ttl: LIFE,
+    };
+    save(h, &lease, last).await??;
+    coordination(h)?.release(&lease, h.deadline()).await?;
+    let next = take(h, PLACE, 2).await?;
+    same!(next.position, Some(Position::new(bytes)), "the position");
+    same!(next.done, true, "whether it was read to its end");
+    save(h, &next, progress("two", Vec::new())).await??;
+    h.shift(LIFE * 2);
+    let last = take(h, PLACE, 3).await?;
+    same!((last.position, last.done), (Some(Position::new("two")), false), "what was saved last");
+    Ok(())
+}
+
+async fn letters_with_the_position(h: &Harness) -> CaseResult {
+    let first = take(h, PLACE, 1).await?;
+    let kept = vec![letter("search", 1)?, letter("search", 2)?];
+    save(h, &first, progress("one", kept.clone())).await??;
+    same!(take(h, PLACE, 1).await?.position, Some(Position::new("one")), "the position");
+    same!(letters_of(h, "search").await?.len(), 2, "the letters");
+    // Under a lease that is lost neither is kept.
+    let lost = progress("two", vec![letter("search", 3)?]);
+    refused(save(h, &first, lost).await?, ErrorKind::Conflict)?;
+    same!(letters_of(h, "search").await?.len(), 2, "the letters of a lost lease");
+    let again = take(h, PLACE, 1).await?;
+    same!(again.position, Some(Position::new("one")), "the position of a lost lease");
+    // Dropped half way, both are kept or neither is.
+    for seed in 10..20 {
+        let place = format!("place {seed}");
+        let step = progress(&place, vec![letter("search", seed)?]);
+        let (coordination, deadline) = (coordination(h)?, h.deadline());
+        let mut saving = Box::pin(async { coordination.save(&again, step, deadline).await });
+        for _ in 10..seed {
+            let _ = std::future::poll_fn(|context| std::task::Poll::Ready(saving.as_mut().poll(context))).await;
+            tokio::task::yield_now().await;
+        }
+        drop(saving);
+        // The store is asked only after what was begun is over: this save waits for it.
+        let report = settled(h, &place, uuid(7, seed)).await?;
+        ensure!(report.0 == report.1, "position saved: {}, letter kept: {}", report.0, report.1);
+    }
+    Ok(())
+}
+
+/// Whether the position and the letter are there, when what was dropped has come to its end.
+async fn settled(h: &Harness, place: &str, id: Uuid) -> CaseResult<(bool, bool)> {
+    let mut found = (false, false);
+    for _ in 0..200 {
+        // The letter is asked for first: a step that ends in between shows as a position without a letter, and is asked again.
+        let letter = letters_of(h, "search").await?.iter().any(|letter| letter.id == id);
+        let report = coordination(h)?.report("search", h.deadline()).await?;
+        let position = report.checkpoints.iter().any(|one| one.position == Some(Position::new(place)));
+        found = (position, letter);
+        if position == letter {
+            return Ok(found);
+        }
+        tokio::task::yield_now().await;
+    }
+    Ok(found)
+}
+
+async fn list(h: &Harness) -> CaseResult {
+    let lease = take(h, PLACE, 1).await?;
+    let mut expected = Vec::new();
+    for seed in 1..=5 {
+        let one = letter("search", seed)?;
+        save(h, &lease, progress("a", vec![one.clone(), letter("mail", 10 + seed)?])).await??;
+        expected.insert(0, one);
+    }
+    let coordination = coordination(h)?;
+    let mut request = PageRequest::new(2)?;
+    let (mut found, mut sizes) = (Vec::new(), Vec::new());
+    for _ in 0..10 {
+        let page = coordination.letters("search", &request, h.deadline()).await?;
+        sizes.push(page.items.len());
+        found.extend(page.items);
+        match page.next {
+            Some(next) => request = PageRequest::new(2)?.after(next),
+            None => break,
+        }
+    }
+    same!(sizes, vec![2, 2, 1], "the pages");
+    same!(found, expected, "the letters, latest first");
+    let first = coordination.letters("search", &PageRequest::new(2)?, h.deadline()).await?;
+    let other = PageRequest::new(2)?.after(present(first.next, "the cursor")?);
+    let error = refused(
+        coordination.letters("mail", &other, h.deadline()).await,
+        ErrorKind::InvalidInput,
+    )?;
+    same!(error.invalid_field(), Some("after"), "the field");
+    Ok(())
+}
+
+async fn discard(h: &Harness) -> CaseResult {
+    let lease = take(h, PLACE, 1).await?;
+    let letters = vec![letter("search", 1)?, letter("search", 2)?, letter("mail", 3)?];
+    save(h, &lease, progress("a", letters)).await??;
+    let coordination = coordination(h)?;
+    let asked = [("mail", 1, false), ("search", 1, true), ("search", 1, false), ("search", 9, false)];
+    for (sink, seed, was_there) in asked {
+        let answer = coordination.discard(sink, uuid(7, seed), h.deadline()).await?;
+        same!(answer, was_there, format!("the answer about letter {seed} of {sink}"));
+    }
+    let left: Vec<_> = letters_of(h, "search").await?.iter().map(|letter| letter.id).collect();
+    same!(left, vec![uuid(7, 2)], "the letters that are left");
+    same!(letters_of(h, "mail").await?.len(), 1, "the letters of the other sink");
+    Ok(())
+}
+
+async fn report(h: &Harness) -> CaseResult {
+    let coordination = coordination(h)?;
+    same!(
+        coordination.report("search", h.deadline()).await?,
+        crate::spi::changes::SinkReport::default(),
+        "the report of an unknown sink"
+    );
+    let first = take(h, "search/0", 1).await?;
+    let second = take(h, "search/1", 2).await?;
+    for near in ["searching/0", "searc/0", "search0/0", "mail/search/0"] {
+        let other = take(h, near, 3).await?;
+        save(h, &other, progress("other", vec![])).await??;
+    }
+    let letters = vec![letter("search", 1)?, letter("mail", 2)?, letter("search", 3)?];
+    save(h, &first, progress("here", letters)).await??;
+    coordination.release(&second, h.deadline()).await?;
+    let report = coordination.report("search", h.deadline()).await?;
+    let mut found: Vec<_> = report
+        .checkpoints
+        .into_iter()
+        .map(|one| (one.name, one.holder, one.position, one.done))
+        .collect();
+    found.sort_by(|one, other| one.0.cmp(&other.0));
+    let expected = vec![
+        ("search/0".to_owned(), Some(holder(1)), Some(Position::new("here")), false),
+        ("search/1".to_owned(), None, None, false),
+    ];
+    same!(found, expected, "the checkpoints");
+    same!(report.dead_letters, 2, "the letters");
+    Ok(())
+}
+
+async fn forget(h: &Harness) -> CaseResult {
+    let first = take(h, "search/0", 1).await?;
+    let other = take(h, "mail/0", 1).await?;
+    save(h, &first, progress("here", vec![letter("search", 1)?])).await??;
+    save(h, &other, progress("there", Vec::new())).await??;
+    let coordination = coordination(h)?;
+    coordination.forget("search", h.deadline()).await?;
+    let report = coordination.report("search", h.deadline()).await?;
+    same!(report.checkpoints, Vec::new(), "the checkpoints");
+    same!(report.dead_letters, 1, "the letters");
+    refused(
+        save(h, &first, progress("late", Vec::new())).await?,
+        ErrorKind::Conflict,
+    )?;
+    let anew = take(h, "search/0", 1).await?;
+    same!(anew.position, None, "the position of one that begins anew");
+    ensure!(
+        anew.fence > first.fence,
+        "the fence went from {} to {}",
+        first.fence,
+        anew.fence
+    );
+    refused(
+        save(h, &first, progress("late", Vec::new())).await?,
+        ErrorKind::Conflict,
+    )?;
+    let kept = take(h, "mail/0", 1).await?;
+    same!(kept.position, Some(Position::new("there")), "the position of the other sink");
+    if anew.checkpoint != "search/0" {
+        return Err(Failure::new("the lease is of another checkpoint"));
+    }
+    Ok(())
+}
