@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::pipeline::Pipeline;
+use super::stage::Staged;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -151,6 +152,19 @@ impl Context {
         let set = set.plan()?;
         let store = self.store_of(&set)?;
         self.shared.pipeline.commit(store, set, deadline).await
+    }
+
+    /// Plans a set that a transaction of the caller is to carry.
+    pub(crate) fn stage<T>(&self, set: WriteSet, value: T) -> Result<Staged<T>> {
+        let set = set.plan()?;
+        let store = Arc::clone(self.store_of(&set)?);
+        Ok(Staged::new(
+            set,
+            value,
+            store,
+            self.shared.pipeline.clone(),
+            self.deadline,
+        ))
     }
 
     /// Waits for the writes that are under way, then closes the store.

@@ -6,6 +6,7 @@ mod committer;
 mod dialect;
 mod epoch;
 mod filter;
+mod join;
 mod judge;
 mod migrate;
 mod plan;
