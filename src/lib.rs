@@ -141,6 +141,8 @@ pub use spi::store::Migrate;
 pub use spi::store::OrderQuery;
 pub use spi::store::ProductOrder;
 pub use spi::store::ProductQuery;
+pub use transaction::Pending;
+pub use transaction::Staged;
 pub use transaction::Tx;
 
 /// The examples in the documents, compiled and run.

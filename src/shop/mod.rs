@@ -22,8 +22,10 @@ use crate::repository::Payments;
 use crate::repository::Products;
 use crate::spi::store::Store;
 use crate::transaction::Context;
+use crate::transaction::Staged;
 use crate::transaction::Tx;
 use crate::transaction::run;
+use crate::transaction::stage;
 
 /// A shop: its repositories, its checkout, its units of work.
 ///
@@ -209,6 +211,32 @@ impl Stockroom {
             .after_restore(deadline)
             .await
             .map_err(|error| error.operation("after_restore"))
+    }
+
+    /// Runs a closure as a unit of work and commits nothing: what it staged is joined to a transaction of the caller's
+    /// own, together with the caller's own tables.
+    ///
+    /// - Call it before the transaction begins: the closure's reads use the shop's connections. On SQLite a read or a
+    ///   write of the shop would otherwise wait for a lock that the caller itself holds.
+    /// - What is staged is given to `PostgresStore::join` or `SqliteStore::join`, of the very store that the shop was
+    ///   opened with: see [`Builder::store_arc`]. There its reads are checked, and its writes are done.
+    /// - The closure runs again only where it fails and what it read no longer holds. A race that is lost later is a
+    ///   `Conflict` of the join: roll back, stage again.
+    ///
+    /// # Errors
+    /// - What the closure gives.
+    /// - Those of the plan and of the check of the reads: see [`transaction`](Self::transaction).
+    ///
+    /// # Cancel safety
+    /// Nothing is written. Dropping the future, or what it gave, changes nothing.
+    pub async fn stage<F, Fut, T, E>(&self, work: F) -> Result<Staged<T>, E>
+    where
+        F: Fn(Tx) -> Fut + Send + Sync,
+        Fut: Future<Output = Result<T, E>> + Send,
+        T: Send,
+        E: From<Error> + Send,
+    {
+        stage(&self.parts.context, work).await
     }
 
     /// Makes one round trip to the store.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::pipeline::Pipeline;
+use super::stage::Staged;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -53,7 +54,7 @@ pub(crate) struct Context {
 struct Shared {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    pipeline: Arc<Pipeline>,
+    pipeline: Pipeline,
     cart_expiry: Duration,
     currency: Currency,
 }
@@ -63,7 +64,7 @@ impl Context {
         let shared = Shared {
             store: settings.store,
             clock: settings.clock,
-            pipeline: Arc::new(Pipeline::new(settings.observers, settings.wake)),
+            pipeline: Pipeline::new(settings.observers, settings.wake),
             cart_expiry: settings.cart_expiry,
             currency: settings.currency,
         };
@@ -163,11 +164,24 @@ impl Context {
     pub(crate) fn write_path(
         &self,
     ) -> impl Fn(WriteSet, Deadline) -> BoxFuture<Result<Committed>> + Send + Sync + use<> {
-        let (pipeline, store) = (Arc::clone(&self.shared.pipeline), Arc::clone(&self.shared.store));
+        let (pipeline, store) = (self.shared.pipeline.clone(), Arc::clone(&self.shared.store));
         move |set, deadline| {
-            let (pipeline, store) = (Arc::clone(&pipeline), Arc::clone(&store));
+            let (pipeline, store) = (pipeline.clone(), Arc::clone(&store));
             Box::pin(async move { pipeline.commit(&store, set.plan()?, deadline).await })
         }
+    }
+
+    /// Plans a set that a transaction of the caller is to carry.
+    pub(crate) fn stage<T>(&self, set: WriteSet, value: T) -> Result<Staged<T>> {
+        let set = set.plan()?;
+        let store = Arc::clone(self.store_of(&set)?);
+        Ok(Staged::new(
+            set,
+            value,
+            store,
+            self.shared.pipeline.clone(),
+            self.deadline,
+        ))
     }
 
     /// Waits for the writes that are under way, then closes the store.

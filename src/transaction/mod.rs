@@ -9,6 +9,7 @@ mod attempts;
 mod context;
 mod pipeline;
 mod run;
+mod stage;
 pub(crate) mod stock;
 mod unit_of_work;
 
@@ -16,6 +17,8 @@ mod unit_of_work;
 #[cfg(all(feature = "sqlite", feature = "testkit"))]
 mod tests;
 
+pub use stage::Pending;
+pub use stage::Staged;
 pub use unit_of_work::Tx;
 pub use unit_of_work::TxCarts;
 pub use unit_of_work::TxInventory;
@@ -27,3 +30,4 @@ pub(crate) use attempts::Attempts;
 pub(crate) use context::Context;
 pub(crate) use context::Settings;
 pub(crate) use run::run;
+pub(crate) use run::stage;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -19,13 +20,13 @@ use crate::spi::store::Committed;
 use crate::spi::store::Store;
 use crate::spi::store::WriteSet;
 
-/// Hands write sets to stores and tells the observers.
-#[derive(Debug)]
+/// Hands write sets to stores and tells the observers; clones share the observers and the tasks.
+#[derive(Clone, Debug)]
 pub(super) struct Pipeline {
-    observers: Arc<[Arc<dyn CommitObserver>]>,
+    pub(super) observers: Arc<[Arc<dyn CommitObserver>]>,
     /// Rung after each commit: the relay of this process need not wait for its next look.
     wake: Option<Wake>,
-    tasks: Tasks,
+    pub(super) tasks: Arc<Tasks>,
 }
 
 impl Pipeline {
@@ -33,7 +34,7 @@ impl Pipeline {
         Self {
             observers: observers.into(),
             wake,
-            tasks: Tasks::default(),
+            tasks: Arc::default(),
         }
     }
 
@@ -51,18 +52,17 @@ impl Pipeline {
     ) -> Result<Committed> {
         if self.observers.is_empty() || set.is_read_only() {
             let committed = store.commit(set, deadline).await;
-            if let (Ok(_), Some(wake)) = (&committed, &self.wake) {
-                wake.ring();
+            if committed.is_ok() {
+                self.ring();
             }
             return committed;
         }
         let (answer, answered) = oneshot::channel();
-        let (observers, store) = (Arc::clone(&self.observers), Arc::clone(store));
-        let wake = self.wake.clone();
+        let (pipeline, store) = (self.clone(), Arc::clone(store));
         self.tasks.spawn(async move {
-            let outcome = observed(&observers, &*store, set, deadline).await;
-            if let (Ok(_), Some(wake)) = (&outcome, wake) {
-                wake.ring();
+            let outcome = observed(&pipeline.observers, &*store, set, deadline).await;
+            if outcome.is_ok() {
+                pipeline.ring();
             }
             // Nobody listens when the caller was dropped; the write and its observers are done all the same.
             drop(answer.send(outcome));
@@ -73,6 +73,13 @@ impl Pipeline {
                 "an observer of the commit failed before its outcome was told",
             ))
         })
+    }
+
+    /// Something was committed: the relay of this process need not wait for its next look.
+    pub(super) fn ring(&self) {
+        if let Some(wake) = &self.wake {
+            wake.ring();
+        }
     }
 
     /// Waits for the writes that are under way; later ones are refused.
@@ -89,32 +96,44 @@ async fn observed(
 ) -> Result<Committed> {
     let keys = set.touched();
     for (told, observer) in observers.iter().enumerate() {
-        let ready = deadline.bound(observer.before(&keys)).await;
-        let ready = ready.unwrap_or_else(|| {
-            Err(Error::new(
-                ErrorKind::Timeout,
-                "an observer was not ready in time",
-            ))
-        });
-        if let Err(error) = ready {
+        if let Err(error) = ready(&**observer, &keys, deadline).await {
             abort(&observers[..told], &keys).await;
             return Err(error);
         }
     }
     let outcome = store.commit(set, deadline).await;
     match &outcome {
-        Ok(committed) if committed.replay.is_none() => {
-            for observer in observers {
-                observer.after(committed).await;
-            }
-        }
+        Ok(committed) if committed.replay.is_none() => after(observers, committed).await,
         // A repetition wrote nothing: what the observers prepared for these keys did not happen.
         Ok(_) | Err(_) => abort(observers, &keys).await,
     }
     outcome
 }
 
-async fn abort(observers: &[Arc<dyn CommitObserver>], keys: &[(Aggregate, RowKey)]) {
+/// Tells one observer what will be written, and waits until it is ready for that.
+pub(super) async fn ready(
+    observer: &dyn CommitObserver,
+    keys: &[(Aggregate, RowKey)],
+    deadline: Deadline,
+) -> Result<()> {
+    let ready = deadline.bound(observer.before(keys)).await;
+    ready.unwrap_or_else(|| {
+        Err(Error::new(
+            ErrorKind::Timeout,
+            "an observer was not ready in time",
+        ))
+    })
+}
+
+/// Tells what was committed.
+pub(super) async fn after(observers: &[Arc<dyn CommitObserver>], committed: &Committed) {
+    for observer in observers {
+        observer.after(committed).await;
+    }
+}
+
+/// Tells that nothing was committed, as far as is known.
+pub(super) async fn abort(observers: &[Arc<dyn CommitObserver>], keys: &[(Aggregate, RowKey)]) {
     for observer in observers {
         observer.aborted(keys).await;
     }
@@ -122,7 +141,7 @@ async fn abort(observers: &[Arc<dyn CommitObserver>], keys: &[(Aggregate, RowKey
 
 /// The tasks under way; `None` once closed.
 #[derive(Debug)]
-struct Tasks(Mutex<Option<JoinSet<()>>>);
+pub(super) struct Tasks(Mutex<Option<JoinSet<()>>>);
 
 impl Default for Tasks {
     fn default() -> Self {
@@ -139,6 +158,19 @@ impl Tasks {
         while tasks.try_join_next().is_some() {}
         tasks.spawn(task);
         Ok(())
+    }
+
+    /// Runs a task on this runtime that tells observers an outcome; once closed nobody waits for it, but it is told
+    /// all the same.
+    pub(super) fn spawn_on(&self, task: impl Future<Output = ()> + Send + 'static, runtime: &Handle) {
+        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match tasks.as_mut() {
+            Some(tasks) => {
+                while tasks.try_join_next().is_some() {}
+                tasks.spawn_on(task, runtime);
+            }
+            None => drop(runtime.spawn(task)),
+        }
     }
 
     async fn close(&self) {

@@ -17,6 +17,8 @@ use crate::error::Result;
 use crate::model::Aggregate;
 use crate::model::RowKey;
 use crate::model::Version;
+use crate::model::from_micros;
+use crate::spi::store::Committed;
 
 /// One row of facts.
 #[derive(Debug)]
@@ -72,6 +74,29 @@ pub(super) fn add(facts: &mut Facts, about: About, found: Found) {
         }
         (About::Claim, Found::Numbers { .. }) => {}
     }
+}
+
+/// What one set of a batch that was applied is answered.
+pub(super) fn committed(applied: &Applied, set: usize) -> Result<Committed> {
+    let versions = applied
+        .versions
+        .iter()
+        .filter(|(of, ..)| *of == set)
+        .map(|(_, kind, key, version)| (*kind, key.clone(), *version));
+    Ok(Committed {
+        replay: None,
+        versions: versions.collect(),
+        at: from_micros(applied.at)?,
+    })
+}
+
+/// What a set is answered whose idempotency key was used before, for this owner.
+pub(super) fn replay(facts: &Facts, owner: Uuid) -> Result<Committed> {
+    Ok(Committed {
+        replay: Some(owner),
+        versions: Vec::new(),
+        at: from_micros(facts.at)?,
+    })
 }
 
 /// A row of the history: which set of the batch led which aggregate to which version.

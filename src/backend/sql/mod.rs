@@ -8,6 +8,7 @@ mod dialect;
 mod epoch;
 mod feed;
 mod filter;
+mod join;
 mod judge;
 mod letters;
 mod migrate;

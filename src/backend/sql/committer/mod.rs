@@ -3,8 +3,13 @@
 //!
 //! A caller that is gone changes nothing: the task owns the work. What a caller learns when its deadline ends depends on
 //! how far its set came: not sent yet is `Timeout` (or `Unavailable` with the reason), sent is `OutcomeUnknown`.
+//!
+//! Two lanes: a batch that a foreign transaction blocks, such as one that a write set was joined to, goes aside to a second
+//! connection, and whatever collides with it goes there behind it. All others go on in the first lane.
 
+mod aside;
 mod job;
+mod second;
 mod worker;
 
 use crate::backend::sql::judge::Facts;
@@ -21,6 +26,7 @@ use crate::spi::store::Committed;
 use crate::spi::store::Delta;
 use crate::spi::store::WriteSet;
 use async_trait::async_trait;
+use job::BLOCKED;
 use job::Job;
 use job::LEFT;
 use job::QUEUED;
@@ -30,18 +36,28 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
+use worker::Lane;
 use worker::Worker;
+
+/// How long a batch waits for a lock. Locks of other committers are held for milliseconds, even when a disk is slow; what
+/// is locked for longer belongs to a transaction with an application behind it, and every write of the process would
+/// wait with the batch.
+pub(in crate::backend::sql) const LOCK_WAIT: Duration = Duration::from_millis(100);
 
 /// Write sets that wait at most; more are refused at once.
 const QUEUE: usize = 4_096;
 
 /// Runs batches on one engine.
 #[async_trait]
-pub(in crate::backend::sql) trait Engine: Send + 'static {
+pub(in crate::backend::sql) trait Engine: Send + Sized + 'static {
+    /// An engine on a connection of its own, for what is [blocked](Ran::Blocked); none where locks are not of rows.
+    fn second(&self) -> Option<Self>;
+
     /// Opens the connection if there is none.
     async fn ready(&mut self) -> Result<()>;
 
@@ -59,6 +75,12 @@ pub(in crate::backend::sql) enum Ran {
     Applied(Applied),
     /// Something was not as needed; nothing was written.
     Refused(Facts),
+    /// A row that it needs was locked by a foreign transaction for longer than [`LOCK_WAIT`]; nothing was written.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "one file has one lock")
+    )]
+    Blocked(Error),
     /// It failed and nothing was written; `again` tells whether the same batch may succeed when repeated.
     Failed { error: Error, again: bool },
     /// The database was restored since the sets were made; nothing was written. With the epoch that it is in now.
@@ -95,6 +117,7 @@ impl Committer {
             jobs,
             waiting: Vec::new(),
             trouble: trouble.clone(),
+            lane: Lane::First(None),
         };
         let task = tokio::spawn(worker.work());
         Self {
@@ -123,6 +146,7 @@ impl Committer {
             deadline,
             state: state.clone(),
             reply,
+            place: None,
         };
         queue.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::new(
@@ -146,6 +170,9 @@ impl Committer {
                 ErrorKind::OutcomeUnknown,
                 "the deadline ended before the outcome was known",
             );
+        }
+        if was == BLOCKED {
+            return locked();
         }
         match self
             .trouble
@@ -177,10 +204,10 @@ struct Leaving<'a>(&'a AtomicU8);
 
 impl Leaving<'_> {
     fn leave(&self) -> u8 {
-        match self
-            .0
-            .compare_exchange(QUEUED, LEFT, Ordering::AcqRel, Ordering::Acquire)
-        {
+        let left = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |was| {
+            matches!(was, QUEUED | BLOCKED).then_some(LEFT)
+        });
+        match left {
             Ok(was) | Err(was) => was,
         }
     }
@@ -192,6 +219,14 @@ impl Drop for Leaving<'_> {
     }
 }
 
+/// Nothing of the set was applied.
+fn locked() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "another transaction keeps the rows locked",
+    )
+}
+
 fn timeout() -> Error {
     Error::new(ErrorKind::Timeout, "the deadline ended before the write was sent")
 }
@@ -199,7 +234,8 @@ fn timeout() -> Error {
 /// Most units that one step may add or take off, so that no sum of counters overflows.
 const MOST_UNITS: u64 = 1_000_000_000_000;
 
-fn check(set: &WriteSet, capability: &Capability) -> Result<()> {
+/// Refuses what is past the limits, before anything is sent.
+pub(in crate::backend::sql) fn check(set: &WriteSet, capability: &Capability) -> Result<()> {
     let most = capability.limits.operations;
     let operations = set.operations();
     if operations > most {

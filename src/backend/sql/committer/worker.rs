@@ -3,7 +3,12 @@
 use super::Applied;
 use super::Engine;
 use super::Ran;
+use super::aside::Aside;
 use super::job::Job;
+use super::second::Next;
+use super::second::Second;
+use crate::backend::sql::answer::committed;
+use crate::backend::sql::answer::replay;
 use crate::backend::sql::epoch::restored;
 use crate::backend::sql::judge::Facts;
 use crate::backend::sql::judge::Verdict;
@@ -13,9 +18,7 @@ use crate::backend::sql::plan::Plan;
 use crate::backend::sql::plan::lay_out;
 use crate::error::Error;
 use crate::error::ErrorKind;
-use crate::model::from_micros;
 use crate::resilience::Backoff;
-use crate::spi::store::Committed;
 use crate::spi::store::Delta;
 use crate::spi::store::WriteSet;
 use std::sync::Arc;
@@ -27,7 +30,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 /// Write sets in one database transaction at most.
-const BATCH: usize = 128;
+pub(super) const BATCH: usize = 128;
 
 /// Rounds of one batch on fresh facts before its sets go one by one.
 const ROUNDS: u32 = 3;
@@ -41,6 +44,15 @@ pub(super) struct Worker<E> {
     /// Taken from the queue, but colliding with the batch before.
     pub(super) waiting: Vec<Job>,
     pub(super) trouble: Arc<Mutex<Option<String>>>,
+    pub(super) lane: Lane,
+}
+
+/// What the worker does with a batch that waits for a foreign lock.
+pub(super) enum Lane {
+    /// Puts it aside, on a lane that is started then, and goes on.
+    First(Option<Aside>),
+    /// Has all the time: it is what others were put aside to.
+    Second(Second),
 }
 
 impl<E: Engine> Worker<E> {
@@ -48,11 +60,20 @@ impl<E: Engine> Worker<E> {
         while let Some(batch) = self.next_batch().await {
             self.settle(batch).await;
         }
+        if let Lane::First(Some(aside)) = self.lane {
+            aside.end().await;
+        }
     }
 
-    /// Whatever waits and does not collide, in order of arrival; write sets that give up a hold go first, so that
-    /// nobody takes the units between the release and what the release is for.
     async fn next_batch(&mut self) -> Option<Vec<Job>> {
+        match self.lane {
+            Lane::First(_) => self.first_come().await,
+            Lane::Second(_) => self.first_free().await,
+        }
+    }
+
+    /// Whatever waits and does not collide, in order of arrival.
+    async fn first_come(&mut self) -> Option<Vec<Job>> {
         if self.waiting.is_empty() {
             let job = self.jobs.recv().await?;
             self.waiting.push(job);
@@ -62,17 +83,68 @@ impl<E: Engine> Worker<E> {
             self.waiting.push(job);
         }
         let mut footprint = Footprint::default();
-        let arrived = std::mem::take(&mut self.waiting);
-        let (mut batch, later): (Vec<Job>, Vec<Job>) =
-            arrived.into_iter().partition(|job| footprint.admit(&job.set));
-        self.waiting = later;
-        batch.sort_by_key(|job| {
-            !job.set
-                .deltas
-                .iter()
-                .any(|delta| matches!(delta, Delta::Unhold { .. }))
-        });
-        Some(batch)
+        let mut batch = Vec::new();
+        for job in std::mem::take(&mut self.waiting) {
+            match &mut self.lane {
+                // What waits for a set that was put aside waits there, not here.
+                Lane::First(Some(aside)) if aside.collides(&job.set) => aside.take(job),
+                _ if footprint.admit(Footprint::of(&job.set)) => batch.push(job),
+                _ => self.waiting.push(job),
+            }
+        }
+        Some(releases_first(batch))
+    }
+
+    /// Of what was put aside, what has nobody to wait for.
+    async fn first_free(&mut self) -> Option<Vec<Job>> {
+        let mut open = true;
+        loop {
+            while let Ok(job) = self.jobs.try_recv() {
+                self.waiting.push(job);
+            }
+            let Lane::Second(second) = &mut self.lane else {
+                return None;
+            };
+            let until = match second.next(&mut self.waiting) {
+                Next::Batch(batch) => return Some(releases_first(batch)),
+                Next::Wait(until) => Some(until),
+                Next::Idle if open => None,
+                Next::Idle => return None,
+            };
+            let pause = async {
+                match until {
+                    Some(until) => tokio::time::sleep_until(until.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                job = self.jobs.recv(), if open => match job {
+                    Some(job) => self.waiting.push(job),
+                    None => open = false,
+                },
+                () = pause => {}
+            }
+        }
+    }
+
+    /// Whether what is blocked can go aside, or is in the lane for that already.
+    fn has_second_lane(&mut self) -> bool {
+        if let Lane::First(aside @ None) = &mut self.lane {
+            *aside = self
+                .engine
+                .second()
+                .map(|engine| Aside::start(engine, Arc::clone(&self.trouble)));
+        }
+        !matches!(self.lane, Lane::First(None))
+    }
+
+    /// Nothing of the batch was applied, and it would wait again: others shall not wait with it.
+    fn put_aside(&mut self, batch: Vec<Job>) {
+        match &mut self.lane {
+            Lane::First(Some(aside)) => batch.into_iter().for_each(|job| aside.take(job)),
+            Lane::First(None) => self.waiting.extend(batch),
+            Lane::Second(second) => second.blocked(batch, &mut self.waiting),
+        }
     }
 
     /// Brings each set of the batch to its answer.
@@ -91,6 +163,10 @@ impl<E: Engine> Worker<E> {
                     // Nothing is wrong with the sets: they go again for as long as somebody waits.
                     voids += 1;
                     self.pause(&mut batch, &error, voids).await;
+                }
+                Attempt::Blocked => {
+                    batch.iter().for_each(Job::unsend);
+                    return self.put_aside(batch);
                 }
                 Attempt::Failed { error, again } => {
                     batch.iter().for_each(Job::unsend);
@@ -115,12 +191,6 @@ impl<E: Engine> Worker<E> {
             Ok(plan) => plan,
             Err(error) => return Attempt::Failed { error, again: false },
         };
-        if plan.payload.bytes() > crate::backend::sql::LIMITS.bytes {
-            return Attempt::Failed {
-                error: too_large(),
-                again: false,
-            };
-        }
         let commit = Uuid::now_v7();
         match self.engine.run(commit, &mut plan).await {
             Ran::Applied(applied) => {
@@ -134,6 +204,8 @@ impl<E: Engine> Worker<E> {
                     progress: batch.len() < before,
                 }
             }
+            Ran::Blocked(_) if self.has_second_lane() => Attempt::Blocked,
+            Ran::Blocked(error) => Attempt::Failed { error, again: true },
             Ran::Failed { error, again } => Attempt::Failed { error, again },
             Ran::Restored(found) => {
                 for job in batch.drain(..) {
@@ -224,23 +296,26 @@ enum Attempt {
     Admitted { progress: bool },
     /// It was lost on its way and can never be applied.
     Voided(Error),
+    /// A foreign transaction keeps its rows locked, and nothing was applied.
+    Blocked,
     /// It failed, and nothing was applied.
     Failed { error: Error, again: bool },
 }
 
+/// Write sets that give up a hold go first, so that nobody takes the units between the release and what the release is for.
+fn releases_first(mut batch: Vec<Job>) -> Vec<Job> {
+    batch.sort_by_key(|job| {
+        !job.set
+            .deltas
+            .iter()
+            .any(|delta| matches!(delta, Delta::Unhold { .. }))
+    });
+    batch
+}
+
 fn answer(batch: Vec<Job>, applied: &Applied) {
     for (index, job) in batch.into_iter().enumerate() {
-        let versions = applied
-            .versions
-            .iter()
-            .filter(|(set, ..)| *set == index)
-            .map(|(_, kind, key, version)| (*kind, key.clone(), *version));
-        let committed = from_micros(applied.at).map(|at| Committed {
-            replay: None,
-            versions: versions.collect(),
-            at,
-        });
-        job.answer(committed);
+        job.answer(committed(applied, index));
     }
 }
 
@@ -255,26 +330,9 @@ fn reply_refused(batch: Vec<Job>, plan: &Plan, facts: &Facts) -> Vec<Job> {
                 job.unsend();
                 admitted.push(job);
             }
-            Verdict::Replay(owner) => {
-                let at = from_micros(facts.at);
-                job.answer(at.map(|at| Committed {
-                    replay: Some(owner),
-                    versions: Vec::new(),
-                    at,
-                }));
-            }
+            Verdict::Replay(owner) => job.answer(replay(facts, owner)),
             Verdict::Refuse(error) => job.answer(Err(error)),
         }
     }
     admitted
-}
-
-fn too_large() -> Error {
-    Error::new(
-        ErrorKind::TooLarge,
-        format!(
-            "the write has more than {} bytes",
-            crate::backend::sql::LIMITS.bytes
-        ),
-    )
 }

@@ -8,23 +8,24 @@ use crate::spi::store::Idempotency;
 use crate::spi::store::WriteSet;
 use std::collections::BTreeSet;
 
-/// The rows and keys of the sets in a batch: what collides waits for the next batch.
-#[derive(Debug, Default)]
+/// The rows and keys of one set, or of the sets in a batch: what collides waits for the next batch.
+#[derive(Debug, Clone, Default)]
 pub(in crate::backend::sql) struct Footprint {
     epoch: Option<i64>,
-    owned: BTreeSet<(Aggregate, RowKey)>,
-    changed: BTreeSet<(Aggregate, RowKey)>,
-    read: BTreeSet<(Aggregate, RowKey)>,
-    keys: BTreeSet<(String, String)>,
-    holds: BTreeSet<HoldId>,
+    pub(super) owned: BTreeSet<(Aggregate, RowKey)>,
+    pub(super) changed: BTreeSet<(Aggregate, RowKey)>,
+    pub(super) read: BTreeSet<(Aggregate, RowKey)>,
+    pub(super) keys: BTreeSet<(String, String)>,
+    pub(super) holds: BTreeSet<HoldId>,
 }
 
 impl Footprint {
-    /// Takes the set in, unless it collides with one that is in already.
-    ///
-    /// A row has one put, or many deltas, or many reads; a unique key and a hold have one set. All sets are of one epoch.
-    pub(in crate::backend::sql) fn admit(&mut self, set: &WriteSet) -> bool {
-        let mut own = Self::default();
+    /// What one set touches.
+    pub(in crate::backend::sql) fn of(set: &WriteSet) -> Self {
+        let mut own = Self {
+            epoch: Some(set.epoch),
+            ..Self::default()
+        };
         own.owned.extend(
             set.puts
                 .iter()
@@ -55,7 +56,14 @@ impl Footprint {
                 Delta::Unhold { hold, .. } => Some(*hold),
                 _ => None,
             }));
-        let free = self.epoch.is_none_or(|epoch| epoch == set.epoch)
+        own
+    }
+
+    /// Takes another set in, unless it collides with one that is in already.
+    ///
+    /// A row has one put, or many deltas, or many reads; a unique key and a hold have one set. All sets are of one epoch.
+    pub(in crate::backend::sql) fn admit(&mut self, mut own: Self) -> bool {
+        let free = (self.epoch.is_none() || self.epoch == own.epoch)
             && own.owned.is_disjoint(&self.owned)
             && own.owned.is_disjoint(&self.changed)
             && own.owned.is_disjoint(&self.read)
@@ -66,7 +74,7 @@ impl Footprint {
             && own.keys.is_disjoint(&self.keys)
             && own.holds.is_disjoint(&self.holds);
         if free {
-            self.epoch = Some(set.epoch);
+            self.epoch = own.epoch;
             self.owned.append(&mut own.owned);
             self.changed.append(&mut own.changed);
             self.read.append(&mut own.read);

@@ -4,13 +4,17 @@ mod carts;
 mod footprint;
 mod keys;
 mod needs;
+mod occupied;
 mod stock;
 
+use crate::backend::sql::LIMITS;
 use crate::backend::sql::rows::Rows;
 use crate::backend::sql::tables::Change;
 use crate::backend::sql::tables::Root;
 use crate::backend::sql::tables::Verb;
 use crate::backend::sql::tables::write_key;
+use crate::error::Error;
+use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::model::Aggregate;
 use crate::model::LocationId;
@@ -28,6 +32,7 @@ use uuid::Uuid;
 
 pub(in crate::backend::sql) use footprint::Footprint;
 pub(in crate::backend::sql) use keys::hex;
+pub(in crate::backend::sql) use occupied::Occupied;
 pub(in crate::backend::sql) use stock::LevelKey;
 pub(in crate::backend::sql) use stock::Running;
 
@@ -75,6 +80,9 @@ pub(in crate::backend::sql) struct Plan {
 }
 
 /// Lays out the write sets of one database transaction; they must not [collide](Footprint).
+///
+/// # Errors
+/// `TooLarge` past the limit of bytes.
 pub(in crate::backend::sql) fn lay_out(sets: &[&WriteSet]) -> Result<Plan> {
     let mut plan = Plan {
         epoch: sets.first().map_or(0, |set| set.epoch),
@@ -91,6 +99,12 @@ pub(in crate::backend::sql) fn lay_out(sets: &[&WriteSet]) -> Result<Plan> {
         plan.record(index, set)?;
     }
     plan.settlements(sets)?;
+    if plan.payload.bytes() > LIMITS.bytes {
+        return Err(Error::new(
+            ErrorKind::TooLarge,
+            format!("the write has more than {} bytes", LIMITS.bytes),
+        ));
+    }
     Ok(plan)
 }
 

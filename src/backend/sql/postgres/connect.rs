@@ -10,13 +10,14 @@ use sqlx::postgres::PgConnection;
 
 use super::PostgresOptions;
 use super::error;
+use crate::backend::sql::committer::LOCK_WAIT;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
 
 /// How long a connection may take to be opened.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long a statement waits for a lock; then the batch is repeated.
+/// How long a statement of a read or of a migration waits for a lock, in milliseconds.
 const LOCK_TIMEOUT: &str = "2000";
 /// Statements kept prepared on each connection.
 const STATEMENTS: usize = 256;
@@ -53,6 +54,12 @@ pub(super) fn options(options: &PostgresOptions) -> Result<PgConnectOptions> {
         .statement_cache_capacity(STATEMENTS)
         .options(settings)
         .disable_statement_logging())
+}
+
+/// The same for a connection that commits batches.
+pub(super) fn committing(options: &PgConnectOptions) -> PgConnectOptions {
+    // Of two settings of one name the server takes the later.
+    options.clone().options([("lock_timeout", LOCK_WAIT.as_millis())])
 }
 
 fn check_schema(schema: &str) -> Result<()> {

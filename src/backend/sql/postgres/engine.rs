@@ -36,7 +36,7 @@ const VOID: &str = "/* stockroom commit.void */ INSERT INTO stockroom_commits (i
 const OUTCOME: &str = "/* stockroom commit.outcome */ SELECT answer FROM stockroom_commits WHERE id = $1";
 
 /// What is added to the server's own limit before the reply is taken for lost.
-const GRACE: Duration = Duration::from_secs(1);
+pub(super) const GRACE: Duration = Duration::from_secs(1);
 
 /// The committer's connection.
 pub(super) struct PostgresEngine {
@@ -63,7 +63,7 @@ impl PostgresEngine {
         }
     }
 
-    async fn call(&mut self, commit: Uuid, released: Vec<Uuid>, lists: String) -> Result<String, Ran> {
+    async fn call(&mut self, commit: Uuid, plan: &mut Plan) -> Result<Option<String>, Ran> {
         // Taken out: whatever ends this early, a connection in doubt is not used again.
         let Some(mut connection) = self.connection.take() else {
             return Err(Ran::Failed {
@@ -71,19 +71,18 @@ impl PostgresEngine {
                 again: true,
             });
         };
-        // All rows are fetched, although there is one: only then has the server said that it committed.
-        let rows = sqlx::query(FUNCTION.call.as_str())
-            .bind(commit)
-            .bind(self.reads.shift())
-            .bind(released)
-            .bind(lists)
-            .fetch_all(&mut connection);
-        let rows = match tokio::time::timeout(self.patience, rows).await {
-            Ok(Ok(rows)) => rows,
+        let shift = self.reads.shift();
+        let answer = ask(&mut connection, commit, shift, plan);
+        let text = match tokio::time::timeout(self.patience, answer).await {
+            Ok(Ok(text)) => text,
             Ok(Err(error)) => {
                 let mapped = error::map(&error);
                 return Err(match error::outcome(&error) {
                     Outcome::Unknown => Ran::Unknown(mapped),
+                    Outcome::Blocked => {
+                        self.connection = Some(connection);
+                        Ran::Blocked(mapped)
+                    }
                     known => {
                         if !error::is_connection(&error) {
                             self.connection = Some(connection);
@@ -103,8 +102,40 @@ impl PostgresEngine {
             }
         };
         self.connection = Some(connection);
-        let text = rows.first().and_then(|row| row.try_get::<String, _>(0).ok());
-        text.ok_or_else(|| Ran::Unknown(Error::new(ErrorKind::Internal, "the commit gave no answer")))
+        Ok(text)
+    }
+}
+
+/// Calls the commit program, which is the whole database transaction unless one is open.
+pub(super) async fn ask(
+    connection: &mut PgConnection,
+    commit: Uuid,
+    shift: i64,
+    plan: &mut Plan,
+) -> Result<Option<String>, sqlx::Error> {
+    let mut payload = std::mem::take(&mut plan.payload);
+    let released = std::mem::take(&mut payload.released);
+    // All rows are fetched, although there is one: only then has the server said that it committed.
+    let rows = sqlx::query(FUNCTION.call.as_str())
+        .bind(commit)
+        .bind(shift)
+        .bind(released)
+        .bind(document(payload, plan.epoch, plan.writes))
+        .fetch_all(connection)
+        .await?;
+    Ok(rows.first().and_then(|row| row.try_get(0).ok()))
+}
+
+/// Reads what the program answered.
+pub(super) fn ran(text: Option<String>) -> Ran {
+    let Some(text) = text else {
+        return Ran::Unknown(Error::new(ErrorKind::Internal, "the commit gave no answer"));
+    };
+    match answer::read(&text, about) {
+        Ok(Answer::Applied(applied)) => Ran::Applied(applied),
+        Ok(Answer::Refused(facts)) => Ran::Refused(facts),
+        Ok(Answer::Restored(epoch)) => Ran::Restored(epoch),
+        Err(error) => Ran::Unknown(error),
     }
 }
 
@@ -129,24 +160,24 @@ impl Engine for PostgresEngine {
     }
 
     async fn run(&mut self, commit: Uuid, plan: &mut Plan) -> Ran {
-        let mut payload = std::mem::take(&mut plan.payload);
-        let released = std::mem::take(&mut payload.released);
-        let text = match self
-            .call(commit, released, document(payload, plan.epoch, plan.writes))
-            .await
-        {
-            Ok(text) => text,
-            Err(ran) => return ran,
+        let ran = match self.call(commit, plan).await {
+            Ok(text) => ran(text),
+            Err(ran) => ran,
         };
-        match answer::read(&text, about) {
-            Ok(Answer::Applied(applied)) => Ran::Applied(applied),
-            Ok(Answer::Refused(facts)) => Ran::Refused(facts),
-            Ok(Answer::Restored(epoch)) => {
-                self.epoch.saw(epoch);
-                Ran::Restored(epoch)
-            }
-            Err(error) => Ran::Unknown(error),
+        if let Ran::Restored(epoch) = ran {
+            self.epoch.saw(epoch);
         }
+        ran
+    }
+
+    fn second(&self) -> Option<Self> {
+        Some(Self {
+            options: self.options.clone(),
+            connection: None,
+            reads: Arc::clone(&self.reads),
+            epoch: self.epoch.clone(),
+            patience: self.patience,
+        })
     }
 
     async fn resolve(&mut self, commit: Uuid) -> Result<Option<Applied>> {
@@ -169,7 +200,14 @@ impl Engine for PostgresEngine {
             row.try_get::<Option<String>, _>(0)
         };
         let found = match tokio::time::timeout(self.patience, look).await {
-            Ok(found) => found.map_err(|error| error::map(&error))?,
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => {
+                // The commit is still under way: the next look waits for it on the same connection.
+                if error::outcome(&error) == Outcome::Blocked {
+                    self.connection = Some(connection);
+                }
+                return Err(error::map(&error));
+            }
             Err(_) => {
                 return Err(Error::new(
                     ErrorKind::Timeout,

@@ -6,11 +6,16 @@ use crate::error::Retry;
 
 use super::commit::RACED;
 
+/// The lock time-out.
+const LOCKED: &str = "55P03";
+
 /// What is known about the transaction in which the error came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// Nothing of it was applied, and the same may succeed when repeated.
     Repeat,
+    /// Nothing of it was applied: a lock was not had in time.
+    Blocked,
     /// Nothing of it was applied, and the same would fail again.
     Final,
     /// It may have committed.
@@ -19,6 +24,10 @@ pub(super) enum Outcome {
 
 /// The kind of error, its retry class, the outcome, and what a person should do.
 fn class(code: &str) -> (ErrorKind, Retry, Outcome, &'static str) {
+    if code == LOCKED {
+        let message = "another transaction keeps the rows locked";
+        return (ErrorKind::Unavailable, Retry::Safe, Outcome::Blocked, message);
+    }
     if let Some((kind, message)) = repeatable(code) {
         return (kind, Retry::Safe, Outcome::Repeat, message);
     }
@@ -34,10 +43,6 @@ fn repeatable(code: &str) -> Option<(ErrorKind, &'static str)> {
     Some(match code {
         RACED => (ErrorKind::Conflict, "a key was taken meanwhile"),
         "40001" | "40P01" => (ErrorKind::Conflict, "the transaction collided with another"),
-        "55P03" => (
-            ErrorKind::Unavailable,
-            "another transaction keeps the rows locked",
-        ),
         // A plan or a statement of before a change of the schema: a fresh connection prepares anew.
         "0A000" | "26000" => (ErrorKind::Unavailable, "the schema changed under the connection"),
         "25006" => (
@@ -159,6 +164,26 @@ pub(super) fn is_connection(error: &sqlx::Error) -> bool {
     }
 }
 
+fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
+    let code = error.as_database_error().and_then(|database| database.code());
+    code.is_some_and(|code| codes.contains(&&*code))
+}
+
+/// Whether a key was taken between look and write.
+pub(super) fn is_raced(error: &sqlx::Error) -> bool {
+    has_code(error, &[RACED])
+}
+
+/// Whether a table or its schema is not there.
+pub(super) fn is_undefined(error: &sqlx::Error) -> bool {
+    has_code(error, &["42P01", "3F000"])
+}
+
+/// Whether no statement can run: no transaction is open, or the one that is has failed.
+pub(super) fn is_outside(error: &sqlx::Error) -> bool {
+    has_code(error, &["25P01", "25P02"])
+}
+
 #[cfg(test)]
 mod tests {
     use super::Outcome;
@@ -170,7 +195,7 @@ mod tests {
         let table = [
             ("40001", ErrorKind::Conflict, Outcome::Repeat),
             ("40P01", ErrorKind::Conflict, Outcome::Repeat),
-            ("55P03", ErrorKind::Unavailable, Outcome::Repeat),
+            ("55P03", ErrorKind::Unavailable, Outcome::Blocked),
             ("0A000", ErrorKind::Unavailable, Outcome::Repeat),
             ("26000", ErrorKind::Unavailable, Outcome::Repeat),
             ("25006", ErrorKind::Unavailable, Outcome::Repeat),

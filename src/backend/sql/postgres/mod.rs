@@ -2,6 +2,8 @@
 //!
 //! - Writes go through one connection that the committer owns, one round trip a batch, with the server's
 //!   `synchronous_commit` as it is set there.
+//! - Rows that another transaction keeps locked delay the writes to these rows only, until their deadlines: see
+//!   the committer's lanes.
 //! - Reads have a pool of their own. A connection on which a read was cut short is closed, never reused.
 
 mod changes;
@@ -9,6 +11,7 @@ mod commit;
 mod connect;
 mod engine;
 mod error;
+mod join;
 mod letters;
 mod place;
 mod pool;
@@ -27,6 +30,7 @@ use self::changes::PostgresChanges;
 use self::engine::PostgresEngine;
 use self::pool::Pool;
 use self::reads::PostgresReads;
+use self::schema::Home;
 use super::committer::Committer;
 use super::coordination::SqlCoordination;
 use super::epoch::Epoch;
@@ -121,6 +125,9 @@ pub struct PostgresStore {
     readers: Readers,
     committer: Committer,
     epoch: Epoch,
+    /// Whose database it is, for transactions that are joined.
+    home: Home,
+    statement_timeout: Duration,
 }
 
 impl PostgresStore {
@@ -132,18 +139,26 @@ impl PostgresStore {
     /// - `Unavailable` when no server answers.
     pub async fn connect(options: PostgresOptions) -> Result<Self> {
         let connect = connect::options(&options)?;
-        let epoch = Epoch::new(schema::prepare(&connect, &options).await?);
+        let home = schema::prepare(&connect, &options).await?;
+        let epoch = Epoch::new(home.epoch);
         let reads = Arc::new(PostgresReads::new(Pool::new(
             connect.clone(),
             options.readers.max(1),
         )));
-        let engine = PostgresEngine::new(connect, reads.clone(), epoch.clone(), options.statement_timeout);
+        let engine = PostgresEngine::new(
+            connect::committing(&connect),
+            reads.clone(),
+            epoch.clone(),
+            options.statement_timeout,
+        );
         let committer = Committer::start(engine);
         Ok(Self {
             readers: super::readers(&reads),
             reads,
             committer,
             epoch,
+            home,
+            statement_timeout: options.statement_timeout,
         })
     }
 

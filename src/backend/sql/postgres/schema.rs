@@ -41,10 +41,23 @@ const FOUND: &str = "SELECT coalesce(max(version), 0) FROM stockroom_migrations"
 
 const APPLIED: &str = "INSERT INTO stockroom_migrations (version) VALUES ($1)";
 
-const EPOCH: &str = "SELECT value FROM stockroom_meta WHERE name = 'epoch'";
+const HOME: &str = "SELECT (SELECT m.value FROM stockroom_meta AS m WHERE m.name = 'epoch') AS epoch, \
+     (SELECT m.value FROM stockroom_meta AS m WHERE m.name = 'shop') AS shop, \
+     (SELECT quote_ident(n.nspname) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+     WHERE c.oid = 'stockroom_meta'::regclass) AS home";
 
-/// Checks the schema, or brings it to this version, in one transaction; returns the store's epoch.
-pub(super) async fn prepare(connect: &PgConnectOptions, options: &PostgresOptions) -> Result<i64> {
+/// What a store learns of its database when it is opened.
+#[derive(Debug)]
+pub(super) struct Home {
+    pub(super) epoch: i64,
+    /// The identity of the shop.
+    pub(super) shop: i64,
+    /// The schema that the tables are in, quoted where it needs to be.
+    pub(super) schema: String,
+}
+
+/// Checks the schema, or brings it to this version, in one transaction; tells whose database it is.
+pub(super) async fn prepare(connect: &PgConnectOptions, options: &PostgresOptions) -> Result<Home> {
     let mut connection = connect::connect(connect).await?;
     let result = within(&mut connection, options)
         .await
@@ -54,7 +67,7 @@ pub(super) async fn prepare(connect: &PgConnectOptions, options: &PostgresOption
     result
 }
 
-async fn within(connection: &mut PgConnection, options: &PostgresOptions) -> Result<i64> {
+async fn within(connection: &mut PgConnection, options: &PostgresOptions) -> Result<Home> {
     execute(connection, "BEGIN".to_owned()).await?;
     // Creating tables may take longer than a statement of the shop.
     execute(
@@ -86,9 +99,18 @@ async fn within(connection: &mut PgConnection, options: &PostgresOptions) -> Res
             .map_err(|error| error::map(&error))?;
     }
     install(connection, options.migrate).await?;
-    let epoch = scalar(connection, EPOCH).await?;
+    let home = home(connection).await.map_err(|error| error::map(&error))?;
     execute(connection, "COMMIT".to_owned()).await?;
-    Ok(epoch)
+    Ok(home)
+}
+
+async fn home(connection: &mut PgConnection) -> Result<Home, sqlx::Error> {
+    let row = sqlx::query(HOME).fetch_one(connection).await?;
+    Ok(Home {
+        epoch: row.try_get("epoch")?,
+        shop: row.try_get("shop")?,
+        schema: row.try_get("home")?,
+    })
 }
 
 /// Installs this version's commit function beside those of other versions.

@@ -135,6 +135,11 @@ impl SqliteEngine {
 
 #[async_trait]
 impl Engine for SqliteEngine {
+    /// SQLite has one write lock: whatever holds it blocks every batch alike.
+    fn second(&self) -> Option<Self> {
+        None
+    }
+
     async fn ready(&mut self) -> Result<()> {
         Ok(())
     }
@@ -172,7 +177,8 @@ struct Parameters {
     released: String,
 }
 
-async fn steps(
+/// The program between `BEGIN` and `COMMIT`, or behind a savepoint.
+pub(super) async fn steps(
     connection: &mut SqliteConnection,
     commit: Uuid,
     shift: i64,

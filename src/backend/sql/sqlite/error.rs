@@ -14,6 +14,7 @@ const CANTOPEN: u32 = 14;
 const TOOBIG: u32 = 18;
 const CONSTRAINT: u32 = 19;
 const NOTADB: u32 = 26;
+const BUSY_SNAPSHOT: u32 = 517;
 
 /// The kind of error, its retry class, and what a person should do.
 fn class(primary: u32) -> (ErrorKind, Retry, &'static str) {
@@ -55,10 +56,13 @@ fn class(primary: u32) -> (ErrorKind, Retry, &'static str) {
     }
 }
 
+fn extended(error: &sqlx::Error) -> Option<u32> {
+    error.as_database_error()?.code()?.parse().ok()
+}
+
 fn primary(error: &sqlx::Error) -> Option<u32> {
-    let code = error.as_database_error()?.code()?;
     // Extended codes carry the primary one in their lowest byte.
-    code.parse::<u32>().ok().map(|code| code & 0xff)
+    extended(error).map(|code| code & 0xff)
 }
 
 /// Maps an error of the driver.
@@ -91,6 +95,11 @@ pub(super) fn opening(error: &sqlx::Error) -> Error {
 /// Whether the same transaction may succeed when repeated: another process held the lock.
 pub(super) fn is_busy(error: &sqlx::Error) -> bool {
     matches!(primary(error), Some(BUSY | LOCKED))
+}
+
+/// Whether the transaction reads a state that is no longer the newest, so that it can never write.
+pub(super) fn is_stale(error: &sqlx::Error) -> bool {
+    extended(error) == Some(BUSY_SNAPSHOT)
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! The embedded store: one SQLite file, or memory.
 //!
 //! - Writes go through one connection in WAL mode with `synchronous = FULL`: what was answered survives a power cut.
+//! - There is one write lock for the whole file: a transaction that is joined, or another process that writes, delays
+//!   every write until it ends. Keep such transactions short; a committer gives up a batch after some twenty seconds.
 //! - Reads have their own connections and are not blocked by writes. A shop in memory has one connection for both.
 
 mod changes;
 mod commit;
 mod error;
+mod join;
 mod letters;
 mod reads;
 mod schema;
@@ -97,6 +100,8 @@ pub struct SqliteStore {
     writer: SqlitePool,
     committer: Committer,
     epoch: Epoch,
+    /// Whose database it is, for transactions that are joined.
+    shop: i64,
 }
 
 impl SqliteStore {
@@ -139,7 +144,8 @@ impl SqliteStore {
                 .await
                 .map_err(|error| error::opening(&error))?
         };
-        let epoch = Epoch::new(schema::epoch(&writer).await?);
+        let (epoch, shop) = schema::identity(&writer).await.map_err(error::map)?;
+        let epoch = Epoch::new(epoch);
         let reads = Arc::new(SqliteReads::new(readers));
         let committer = Committer::start(SqliteEngine::new(writer.clone(), reads.clone(), epoch.clone()));
         Ok(Self {
@@ -148,6 +154,7 @@ impl SqliteStore {
             writer,
             committer,
             epoch,
+            shop,
         })
     }
 

@@ -1,6 +1,7 @@
 //! The schema of a SQLite shop.
 
 use sqlx::Row as _;
+use sqlx::sqlite::SqliteExecutor;
 use sqlx::sqlite::SqlitePool;
 
 use super::error;
@@ -31,7 +32,8 @@ const FOUND: &str = "SELECT coalesce(max(version), 0) FROM stockroom_migrations"
 
 const APPLIED: &str = "INSERT INTO stockroom_migrations (version) VALUES ($1)";
 
-const EPOCH: &str = "SELECT value FROM stockroom_meta WHERE name = 'epoch'";
+const IDENTITY: &str = "SELECT (SELECT m.value FROM stockroom_meta AS m WHERE m.name = 'epoch'), \
+     (SELECT m.value FROM stockroom_meta AS m WHERE m.name = 'shop')";
 
 /// Checks the schema, or brings it to this version, in one transaction.
 pub(super) async fn prepare(pool: &SqlitePool, migrate: Migrate) -> Result<()> {
@@ -82,11 +84,8 @@ pub(super) async fn prepare(pool: &SqlitePool, migrate: Migrate) -> Result<()> {
     Ok(())
 }
 
-/// The epoch that write sets must be of.
-pub(super) async fn epoch(pool: &SqlitePool) -> Result<i64> {
-    Ok(sqlx::query(EPOCH)
-        .fetch_one(pool)
-        .await
-        .map_err(error::map)?
-        .get(0))
+/// The epoch that write sets must be of, and the identity of the shop.
+pub(super) async fn identity<'e>(executor: impl SqliteExecutor<'e>) -> Result<(i64, i64), sqlx::Error> {
+    let row = sqlx::query(IDENTITY).fetch_one(executor).await?;
+    Ok((row.try_get(0)?, row.try_get(1)?))
 }

@@ -1,0 +1,82 @@
+//! The first lane's side of the second: what is blocked goes there, and whatever would have to wait for it.
+
+use super::Engine;
+use super::QUEUE;
+use super::job::Job;
+use super::job::Place;
+use super::job::lock;
+use super::locked;
+use super::second::Second;
+use super::worker::Lane;
+use super::worker::Worker;
+use crate::backend::sql::plan::Footprint;
+use crate::backend::sql::plan::Occupied;
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::spi::store::WriteSet;
+use std::sync::Arc;
+use std::sync::Mutex;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// The way to the second lane.
+pub(super) struct Aside {
+    queue: mpsc::Sender<Job>,
+    task: JoinHandle<()>,
+    occupied: Arc<Mutex<Occupied>>,
+    arrived: u64,
+}
+
+impl Aside {
+    /// Starts the lane on a connection of its own.
+    pub(super) fn start(engine: impl Engine, trouble: Arc<Mutex<Option<String>>>) -> Self {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let worker = Worker {
+            engine,
+            jobs,
+            waiting: Vec::new(),
+            trouble,
+            lane: Lane::Second(Second::default()),
+        };
+        Self {
+            queue,
+            task: tokio::spawn(worker.work()),
+            occupied: Arc::default(),
+            arrived: 0,
+        }
+    }
+
+    /// Whether the set would have to wait for one that is there.
+    pub(super) fn collides(&self, set: &WriteSet) -> bool {
+        let occupied = lock(&self.occupied);
+        occupied.sets() > 0 && occupied.collides(&Footprint::of(set))
+    }
+
+    /// Puts a set behind those that are there.
+    pub(super) fn take(&mut self, mut job: Job) {
+        if lock(&self.occupied).sets() >= QUEUE {
+            return job.answer(Err(full()));
+        }
+        self.arrived += 1;
+        let place = Place::new(self.arrived, Footprint::of(&job.set), &self.occupied);
+        if job.put_aside(place)
+            && let Err(refused) = self.queue.try_send(job)
+        {
+            refused.into_inner().answer(Err(locked()));
+        }
+    }
+
+    /// Waits until every set there has its answer, or nobody waits for it.
+    pub(super) async fn end(self) {
+        drop(self.queue);
+        // The task ends by itself once nothing is left; it does not panic.
+        let _ = self.task.await;
+    }
+}
+
+fn full() -> Error {
+    Error::new(
+        ErrorKind::RateLimited,
+        format!("{QUEUE} writes wait for rows that another transaction keeps locked: try again later"),
+    )
+}
