@@ -172,7 +172,9 @@ impl<R: Keeps> Coordination for SqlCoordination<R> {
             })
         });
         let checkpoints = checkpoints.collect::<Result<_>>()?;
-        let counted = self.run(COUNT, vec![Arg::Text(sink.to_owned())], deadline).await?;
+        let counted = self
+            .run(COUNT, vec![Arg::Text(sink.to_owned())], deadline)
+            .await?;
         let counted = counted.first().map_or(Ok(0), |row| R::int(row, 0))?;
         Ok(SinkReport {
             checkpoints,
@@ -247,7 +249,9 @@ fn position(text: Option<String>) -> Result<Option<Position>> {
         return Err(corrupt());
     }
     let bytes = (0..text.len() / 2).map(|index| u8::from_str_radix(&text[index * 2..index * 2 + 2], 16));
-    let bytes: Vec<u8> = bytes.collect::<core::result::Result<_, _>>().map_err(|_| corrupt())?;
+    let bytes: Vec<u8> = bytes
+        .collect::<core::result::Result<_, _>>()
+        .map_err(|_| corrupt())?;
     Ok(Some(Position::new(bytes)))
 }
 

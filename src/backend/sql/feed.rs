@@ -67,7 +67,10 @@ impl Head {
 /// Checks what is asked for; the number of changes of the page.
 pub(super) fn limit(read: &FeedRead<'_>) -> Result<usize> {
     if read.partition.as_str() != NAME {
-        return Err(Error::invalid("partition", "the feed has no partition of this name"));
+        return Err(Error::invalid(
+            "partition",
+            "the feed has no partition of this name",
+        ));
     }
     if read.limit == 0 {
         return Err(Error::invalid("limit", "a page has one change or more"));

@@ -48,9 +48,7 @@ impl Need {
             Self::Claims if readers.claim.is_none() => Some("does not read unique keys".to_owned()),
             Self::History if readers.history.is_none() => Some("keeps no history".to_owned()),
             Self::Changes if store.changes().is_none() => Some("has no feed".to_owned()),
-            Self::Coordination if store.coordination().is_none() => {
-                Some("keeps no positions".to_owned())
-            }
+            Self::Coordination if store.coordination().is_none() => Some("keeps no positions".to_owned()),
             _ => None,
         }
     }

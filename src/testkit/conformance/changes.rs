@@ -106,7 +106,11 @@ async fn complete(h: &Harness) -> CaseResult {
         same!(sorted(names(&changes)), sorted(later.clone()), what);
     }
     let again = Follower::oldest(h, 100).await?.gather(h, all.len()).await?;
-    same!(sorted(names(&again)), sorted(all), "the changes from the oldest on");
+    same!(
+        sorted(names(&again)),
+        sorted(all),
+        "the changes from the oldest on"
+    );
     Ok(())
 }
 
@@ -198,7 +202,11 @@ async fn repeatable(h: &Harness) -> CaseResult {
     create(h, 7..=9).await?;
     for (partition, place, changes) in given {
         let again = names(&page(h, (&partition, place.as_ref()), 100).await?.changes);
-        same!(again.get(..changes.len()), Some(changes.as_slice()), "what was given before");
+        same!(
+            again.get(..changes.len()),
+            Some(changes.as_slice()),
+            "what was given before"
+        );
     }
     Ok(())
 }
@@ -218,8 +226,12 @@ async fn refused_leave_nothing(h: &Harness) -> CaseResult {
     };
     let mut follower = Follower::tail(h, 100).await?;
     h.commit(keyed(&first)?).await?;
-    same!(h.commit(keyed(&first)?).await?.replay, Some(uuid(9, 1)), "the replay");
-    refused(h.create(first.clone()).await, ErrorKind::AlreadyExists)?;
+    same!(
+        h.commit(keyed(&first)?).await?.replay,
+        Some(uuid(9, 1)),
+        "the replay"
+    );
+    refused(h.create(first.clone()).await, ErrorKind::Conflict)?;
     refused(
         h.put(replace(&first, changed(&first)?, 7)).await,
         ErrorKind::Conflict,
@@ -256,7 +268,13 @@ async fn content(h: &Harness) -> CaseResult {
         events: events.iter().map(|event| (*event).to_owned()).collect(),
     };
     let expected = vec![
-        change(1, ChangeAction::Put, &actor, made.at, &["thing.made", "thing.seen"]),
+        change(
+            1,
+            ChangeAction::Put,
+            &actor,
+            made.at,
+            &["thing.made", "thing.seen"],
+        ),
         change(2, ChangeAction::Delete, &Actor::system(), gone.at, &[]),
     ];
     same!(changes, expected, "the changes");
@@ -270,10 +288,21 @@ async fn content_of_a_delta(h: &Harness) -> CaseResult {
     let changes = follower.gather(h, 1).await?;
     let told: Vec<_> = changes
         .iter()
-        .map(|change| (change.aggregate, change.key.clone(), change.version.get(), change.action))
+        .map(|change| {
+            (
+                change.aggregate,
+                change.key.clone(),
+                change.version.get(),
+                change.action,
+            )
+        })
         .collect();
     let key = RowKey::Level(sku, main);
-    same!(told, vec![(Aggregate::Level, key, 1, ChangeAction::Delta)], "the changes");
+    same!(
+        told,
+        vec![(Aggregate::Level, key, 1, ChangeAction::Delta)],
+        "the changes"
+    );
     Ok(())
 }
 
@@ -310,7 +339,11 @@ async fn epoch(h: &Harness) -> CaseResult {
     one.epoch = h.store().epoch();
     one.put(Put::create(record(h.any()?, 6)?));
     h.commit(one).await?;
-    same!(follower.gather(h, 1).await?.len(), 1, "what commits in the new epoch");
+    same!(
+        follower.gather(h, 1).await?.len(),
+        1,
+        "what commits in the new epoch"
+    );
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Leases, positions and letters of those that follow the feed.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -247,7 +248,11 @@ async fn saved(h: &Harness) -> CaseResult {
     save(h, &next, progress("two", Vec::new())).await??;
     h.shift(LIFE * 2);
     let last = take(h, PLACE, 3).await?;
-    same!((last.position, last.done), (Some(Position::new("two")), false), "what was saved last");
+    same!(
+        (last.position, last.done),
+        (Some(Position::new("two")), false),
+        "what was saved last"
+    );
     Ok(())
 }
 
@@ -255,14 +260,26 @@ async fn letters_with_the_position(h: &Harness) -> CaseResult {
     let first = take(h, PLACE, 1).await?;
     let kept = vec![letter("search", 1)?, letter("search", 2)?];
     save(h, &first, progress("one", kept.clone())).await??;
-    same!(take(h, PLACE, 1).await?.position, Some(Position::new("one")), "the position");
+    same!(
+        take(h, PLACE, 1).await?.position,
+        Some(Position::new("one")),
+        "the position"
+    );
     same!(letters_of(h, "search").await?.len(), 2, "the letters");
     // Under a lease that is lost neither is kept.
     let lost = progress("two", vec![letter("search", 3)?]);
     refused(save(h, &first, lost).await?, ErrorKind::Conflict)?;
-    same!(letters_of(h, "search").await?.len(), 2, "the letters of a lost lease");
+    same!(
+        letters_of(h, "search").await?.len(),
+        2,
+        "the letters of a lost lease"
+    );
     let again = take(h, PLACE, 1).await?;
-    same!(again.position, Some(Position::new("one")), "the position of a lost lease");
+    same!(
+        again.position,
+        Some(Position::new("one")),
+        "the position of a lost lease"
+    );
     // Dropped half way, both are kept or neither is.
     for seed in 10..20 {
         let place = format!("place {seed}");
@@ -270,13 +287,21 @@ async fn letters_with_the_position(h: &Harness) -> CaseResult {
         let (coordination, deadline) = (coordination(h)?, h.deadline());
         let mut saving = Box::pin(async { coordination.save(&again, step, deadline).await });
         for _ in 10..seed {
-            let _ = std::future::poll_fn(|context| std::task::Poll::Ready(saving.as_mut().poll(context))).await;
+            let polled = std::future::poll_fn(|context| Poll::Ready(saving.as_mut().poll(context))).await;
+            if let Poll::Ready(answer) = polled {
+                answer?;
+                break;
+            }
             tokio::task::yield_now().await;
         }
         drop(saving);
-        // The store is asked only after what was begun is over: this save waits for it.
         let report = settled(h, &place, uuid(7, seed)).await?;
-        ensure!(report.0 == report.1, "position saved: {}, letter kept: {}", report.0, report.1);
+        ensure!(
+            report.0 == report.1,
+            "position saved: {}, letter kept: {}",
+            report.0,
+            report.1
+        );
     }
     Ok(())
 }
@@ -286,9 +311,15 @@ async fn settled(h: &Harness, place: &str, id: Uuid) -> CaseResult<(bool, bool)>
     let mut found = (false, false);
     for _ in 0..200 {
         // The letter is asked for first: a step that ends in between shows as a position without a letter, and is asked again.
-        let letter = letters_of(h, "search").await?.iter().any(|letter| letter.id == id);
+        let letter = letters_of(h, "search")
+            .await?
+            .iter()
+            .any(|letter| letter.id == id);
         let report = coordination(h)?.report("search", h.deadline()).await?;
-        let position = report.checkpoints.iter().any(|one| one.position == Some(Position::new(place)));
+        let position = report
+            .checkpoints
+            .iter()
+            .any(|one| one.position == Some(Position::new(place)));
         found = (position, letter);
         if position == letter {
             return Ok(found);
@@ -303,7 +334,12 @@ async fn list(h: &Harness) -> CaseResult {
     let mut expected = Vec::new();
     for seed in 1..=5 {
         let one = letter("search", seed)?;
-        save(h, &lease, progress("a", vec![one.clone(), letter("mail", 10 + seed)?])).await??;
+        save(
+            h,
+            &lease,
+            progress("a", vec![one.clone(), letter("mail", 10 + seed)?]),
+        )
+        .await??;
         expected.insert(0, one);
     }
     let coordination = coordination(h)?;
@@ -320,7 +356,9 @@ async fn list(h: &Harness) -> CaseResult {
     }
     same!(sizes, vec![2, 2, 1], "the pages");
     same!(found, expected, "the letters, latest first");
-    let first = coordination.letters("search", &PageRequest::new(2)?, h.deadline()).await?;
+    let first = coordination
+        .letters("search", &PageRequest::new(2)?, h.deadline())
+        .await?;
     let other = PageRequest::new(2)?.after(present(first.next, "the cursor")?);
     let error = refused(
         coordination.letters("mail", &other, h.deadline()).await,
@@ -335,14 +373,31 @@ async fn discard(h: &Harness) -> CaseResult {
     let letters = vec![letter("search", 1)?, letter("search", 2)?, letter("mail", 3)?];
     save(h, &lease, progress("a", letters)).await??;
     let coordination = coordination(h)?;
-    let asked = [("mail", 1, false), ("search", 1, true), ("search", 1, false), ("search", 9, false)];
+    let asked = [
+        ("mail", 1, false),
+        ("search", 1, true),
+        ("search", 1, false),
+        ("search", 9, false),
+    ];
     for (sink, seed, was_there) in asked {
         let answer = coordination.discard(sink, uuid(7, seed), h.deadline()).await?;
-        same!(answer, was_there, format!("the answer about letter {seed} of {sink}"));
+        same!(
+            answer,
+            was_there,
+            format!("the answer about letter {seed} of {sink}")
+        );
     }
-    let left: Vec<_> = letters_of(h, "search").await?.iter().map(|letter| letter.id).collect();
+    let left: Vec<_> = letters_of(h, "search")
+        .await?
+        .iter()
+        .map(|letter| letter.id)
+        .collect();
     same!(left, vec![uuid(7, 2)], "the letters that are left");
-    same!(letters_of(h, "mail").await?.len(), 1, "the letters of the other sink");
+    same!(
+        letters_of(h, "mail").await?.len(),
+        1,
+        "the letters of the other sink"
+    );
     Ok(())
 }
 
@@ -370,7 +425,12 @@ async fn report(h: &Harness) -> CaseResult {
         .collect();
     found.sort_by(|one, other| one.0.cmp(&other.0));
     let expected = vec![
-        ("search/0".to_owned(), Some(holder(1)), Some(Position::new("here")), false),
+        (
+            "search/0".to_owned(),
+            Some(holder(1)),
+            Some(Position::new("here")),
+            false,
+        ),
         ("search/1".to_owned(), None, None, false),
     ];
     same!(found, expected, "the checkpoints");
@@ -405,7 +465,11 @@ async fn forget(h: &Harness) -> CaseResult {
         ErrorKind::Conflict,
     )?;
     let kept = take(h, "mail/0", 1).await?;
-    same!(kept.position, Some(Position::new("there")), "the position of the other sink");
+    same!(
+        kept.position,
+        Some(Position::new("there")),
+        "the position of the other sink"
+    );
     if anew.checkpoint != "search/0" {
         return Err(Failure::new("the lease is of another checkpoint"));
     }

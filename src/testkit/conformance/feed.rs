@@ -82,7 +82,10 @@ impl Follower {
     pub(super) async fn tail(h: &Harness, limit: usize) -> CaseResult<Self> {
         let tail = source(h)?.tail(h.deadline()).await?;
         ensure!(!tail.is_empty(), "the feed has no tail");
-        Ok(Self::at(tail.into_iter().map(|(id, place)| (id, Some(place))), limit))
+        Ok(Self::at(
+            tail.into_iter().map(|(id, place)| (id, Some(place))),
+            limit,
+        ))
     }
 
     fn at(places: impl Iterator<Item = (PartitionId, Option<Position>)>, limit: usize) -> Self {

@@ -131,7 +131,11 @@ async fn restore(h: &Harness) -> CaseResult {
     for _ in 0..2 {
         let raised = h.store().after_restore(h.deadline()).await?;
         ensure!(raised > last, "the epoch went from {last} to {raised}");
-        same!(h.store().epoch(), raised, "the epoch of the process that raised it");
+        same!(
+            h.store().epoch(),
+            raised,
+            "the epoch of the process that raised it"
+        );
         last = raised;
     }
     // Whoever opens it later is in that epoch.

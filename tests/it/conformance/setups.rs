@@ -59,7 +59,9 @@ impl OnDisk {
     /// A store in the file of this URL.
     pub(super) async fn open(&self, url: &str) -> Result<Harness> {
         let again = url.to_owned();
-        Ok(sqlite(url).await?.opened_again(move || sqlite_again(again.clone())))
+        Ok(sqlite(url)
+            .await?
+            .opened_again(move || sqlite_again(again.clone())))
     }
 }
 

@@ -146,7 +146,10 @@ pub(super) fn query(place: Option<&Place>, fetch: i64) -> Query {
     let high = query.arg(Arg::Int(top));
     // A new window is of the statement's own snapshot, which sees what it sees.
     let (visible, xmax) = match window {
-        None => (String::new(), "pg_snapshot_xmax(pg_current_snapshot())".to_owned()),
+        None => (
+            String::new(),
+            "pg_snapshot_xmax(pg_current_snapshot())".to_owned(),
+        ),
         Some(window) => {
             let snapshot = query.arg(Arg::Text(window.snapshot.to_string()));
             (
@@ -161,7 +164,10 @@ pub(super) fn query(place: Option<&Place>, fetch: i64) -> Query {
     )];
     // What was not seen up to the floor comes before all that is past it. Its numbers are hidden from the planner (+ 0), which
     // would else walk the primary key in the hope of meeting the few rows soon.
-    if let Some(seen) = place.and_then(|place| place.seen.as_ref()).filter(|_| after < floor) {
+    if let Some(seen) = place
+        .and_then(|place| place.seen.as_ref())
+        .filter(|_| after < floor)
+    {
         let running = query.arg(Arg::Text(seen.running()));
         let begun = query.arg(Arg::Text(seen.xmax.to_string()));
         let after = query.arg(Arg::Int(after));
@@ -178,8 +184,8 @@ pub(super) fn query(place: Option<&Place>, fetch: i64) -> Query {
     // Writing to a String cannot fail.
     let _ = write!(
         query.sql,
-        "/* stockroom feed.read */ SELECT {COLUMNS}, h.* FROM ({HEAD}) AS h LEFT JOIN ({} ORDER BY seq LIMIT {limit}) \
-         AS c ON true ORDER BY c.seq",
+        "/* stockroom feed.read */ SELECT {COLUMNS}, h.* FROM ({HEAD}) AS h LEFT JOIN (SELECT * FROM ({}) AS u \
+         ORDER BY u.seq LIMIT {limit}) AS c ON true ORDER BY c.seq",
         parts.join(" UNION ALL ")
     );
     query

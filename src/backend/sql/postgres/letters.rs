@@ -29,9 +29,7 @@ pub(super) static KEEP: LazyLock<String> = LazyLock::new(|| {
 impl Keeps for PostgresReads {
     async fn keep(&self, mut save: Vec<Arg>, letters: String, deadline: Deadline) -> Result<bool> {
         save.push(Arg::Text(letters));
-        let saved = self
-            .fetch(Text::Composed(KEEP.clone()), save, deadline)
-            .await?;
+        let saved = self.fetch(Text::Composed(KEEP.clone()), save, deadline).await?;
         Ok(!saved.is_empty())
     }
 }

@@ -61,7 +61,10 @@ impl SqliteReads {
     }
 }
 
-pub(super) fn bind(query: Query<'_, Sqlite, SqliteArguments>, arg: Arg) -> Query<'_, Sqlite, SqliteArguments> {
+pub(super) fn bind(
+    query: Query<'_, Sqlite, SqliteArguments>,
+    arg: Arg,
+) -> Query<'_, Sqlite, SqliteArguments> {
     match arg {
         Arg::Ids(ids) => query.bind(json(&ids)),
         Arg::Texts(texts) => query.bind(json(&texts)),
