@@ -9,6 +9,8 @@ mod conformance;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod feed;
+#[cfg(test)]
 mod guarantees;
 #[cfg(test)]
 mod open;

@@ -231,7 +231,7 @@ async fn refused_leave_nothing(h: &Harness) -> CaseResult {
         Some(uuid(9, 1)),
         "the replay"
     );
-    refused(h.create(first.clone()).await, ErrorKind::AlreadyExists)?;
+    refused(h.create(first.clone()).await, ErrorKind::Conflict)?;
     refused(
         h.put(replace(&first, changed(&first)?, 7)).await,
         ErrorKind::Conflict,

@@ -1,6 +1,7 @@
 //! Leases, positions and letters of those that follow the feed.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -286,12 +287,14 @@ async fn letters_with_the_position(h: &Harness) -> CaseResult {
         let (coordination, deadline) = (coordination(h)?, h.deadline());
         let mut saving = Box::pin(async { coordination.save(&again, step, deadline).await });
         for _ in 10..seed {
-            let _ =
-                std::future::poll_fn(|context| std::task::Poll::Ready(saving.as_mut().poll(context))).await;
+            let polled = std::future::poll_fn(|context| Poll::Ready(saving.as_mut().poll(context))).await;
+            if let Poll::Ready(answer) = polled {
+                answer?;
+                break;
+            }
             tokio::task::yield_now().await;
         }
         drop(saving);
-        // The store is asked only after what was begun is over: this save waits for it.
         let report = settled(h, &place, uuid(7, seed)).await?;
         ensure!(
             report.0 == report.1,

@@ -22,8 +22,8 @@ use crate::spi::changes::PartitionEnd;
 use crate::spi::changes::PartitionId;
 use crate::spi::changes::Position;
 
-/// Longest that a change may take to come: a feed may follow its store at a distance.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest that a change may take to come: a feed may follow its store at a distance. A case that waits in vain has failed.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a reader waits at the end of a feed.
 const PAUSE: Duration = Duration::from_millis(2);
 

@@ -185,4 +185,70 @@ faults! {
     VerifiesNothing: ["inventory.verify"];
     /// A movement is counted once too often.
     ReportsDrift: ["inventory.verify", "commit.ledger"];
+
+    /// The last change of a page that has a next one is lost.
+    SkipsBetweenFeedPages: ["feed.pages", "feed.complete", "feed.order", "feed.repeatable"];
+    /// A page begins with the last change of the page before.
+    RepeatsBetweenFeedPages: ["feed.pages", "feed.order"];
+    /// A page has more changes than were asked for.
+    IgnoresFeedLimit: ["feed.pages"];
+    /// The changes of a page come in the opposite order.
+    ReversesFeed: ["feed.order", "feed.content"];
+    /// A change is given once, whoever reads from where.
+    FeedsOnce: ["feed.repeatable", "feed.complete", "feed.pages"];
+    /// A refused write set and a replay leave a change.
+    FeedsRefusals: ["feed.refused"];
+    /// A change does not tell its events.
+    FeedsWithoutEvents: ["feed.content"];
+    /// Every change is called a put.
+    FeedsPutsOnly: ["feed.content"];
+    /// The tail is where the feed ends when it is read for the first time.
+    TailsLate: ["feed.tail", "feed.complete", "feed.content"];
+    /// The tail is the oldest change.
+    TailsFromTheStart: ["feed.tail"];
+    /// A position of before a restore is read from.
+    IgnoresFeedEpoch: ["feed.epoch"];
+    /// A position of another source is taken for the beginning.
+    AcceptsForeignPlaces: ["feed.foreign"];
+    /// Nothing is given while a commit is under way.
+    HoldsFeedBack: ["feed.live"];
+    /// A restore is not taken note of.
+    IgnoresRestore: ["restore.epoch", "commit.epoch", "feed.epoch"];
+
+    /// Whoever asks for a lease is given it.
+    SharesLeases: ["lease.exclusive", "lease.expires", "lease.renew", "lease.release"];
+    /// Whoever has a lease is not given it again.
+    RefusesOwnLease: ["lease.own"];
+    /// The fence stays as it is.
+    KeepsFence: ["lease.own", "lease.expires", "lease.release"];
+    /// A lease lasts until it is released.
+    LeasesNeverEnd: ["lease.expires", "lease.renew", "lease.fenced", "progress.saved"];
+    /// Renewing is acknowledged and forgotten.
+    ForgetsRenewals: ["lease.renew", "lease.fenced"];
+    /// The release of a lease is acknowledged and forgotten.
+    IgnoresRelease: ["lease.release", "progress.saved"];
+    /// A release is of whoever has the lease.
+    ReleasesAnyones: ["lease.release"];
+    /// What an earlier holder saves is taken for the present one's.
+    SavesUnfenced: ["lease.fenced", "progress.letters"];
+    /// Positions are not kept.
+    LosesPositions: ["progress.saved", "progress.letters", "lease.fenced"];
+    /// That a partition was read to its end is not kept.
+    LosesEnds: ["progress.saved"];
+    /// A position is kept without its letters.
+    LosesLetters: ["progress.letters", "letters.list", "letters.discard", "sink.report"];
+    /// Letters are kept without their position.
+    KeepsLostLetters: ["progress.letters"];
+    /// The oldest letters come first.
+    ReversesLetters: ["letters.list"];
+    /// With one letter all are discarded.
+    DiscardsAll: ["letters.discard"];
+    /// Every letter that is discarded was there.
+    SaysDiscarded: ["letters.discard"];
+    /// A report has what belongs to other sinks.
+    ReportsOtherSinks: ["sink.report"];
+    /// Forgetting a sink is acknowledged and forgotten.
+    ForgetsNothing: ["sink.forget"];
+    /// The letters of a sink are forgotten with it.
+    ForgetsLetters: ["sink.forget"];
 }

@@ -4,7 +4,9 @@
 //! cases of those bullets must fail on a [`Faulty`] store. Use it to prove cases of your own in the same way.
 
 mod catalogue;
+mod coordination;
 mod fault;
+mod feed;
 mod ledger;
 mod money;
 mod reads;
@@ -16,9 +18,13 @@ pub use fault::Fault;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 
+use self::coordination::WrongCoordination;
+use self::feed::Memory;
+use self::feed::WrongFeed;
 use super::conformance::Harness;
 use super::conformance::Setup;
 use crate::error::Result;
@@ -41,6 +47,8 @@ pub struct Faulty {
     commits: Arc<AtomicU64>,
     /// Line deltas seen.
     adds: AtomicU64,
+    /// What the faults of the feed remember.
+    memory: Arc<Memory>,
 }
 
 impl Faulty {
@@ -54,6 +62,7 @@ impl Faulty {
             fault,
             commits: Arc::new(AtomicU64::new(0)),
             adds: AtomicU64::new(0),
+            memory: Arc::default(),
         }
     }
 }
@@ -73,18 +82,36 @@ impl Store for Faulty {
     }
 
     fn changes(&self) -> Option<Arc<dyn ChangeSource>> {
-        self.inner.changes()
+        let inner = self.inner.changes()?;
+        Some(Arc::new(WrongFeed {
+            inner,
+            fault: self.fault,
+            memory: Arc::clone(&self.memory),
+        }))
     }
 
     fn coordination(&self) -> Option<Arc<dyn Coordination>> {
-        self.inner.coordination()
+        let inner = self.inner.coordination()?;
+        Some(Arc::new(WrongCoordination {
+            inner,
+            fault: self.fault,
+            memory: Arc::clone(&self.memory),
+        }))
     }
 
     async fn commit(&self, set: WriteSet, deadline: Deadline) -> Result<Committed> {
-        self.commit_wrongly(set, deadline).await
+        let _under_way = self.memory.begin();
+        let answer = self.commit_wrongly(set, deadline).await;
+        if !matches!(&answer, Ok(committed) if committed.replay.is_none()) {
+            self.memory.refused.fetch_add(1, Ordering::SeqCst);
+        }
+        answer
     }
 
     async fn after_restore(&self, deadline: Deadline) -> Result<i64> {
+        if self.fault == Fault::IgnoresRestore {
+            return Ok(self.inner.epoch());
+        }
         self.inner.after_restore(deadline).await
     }
 

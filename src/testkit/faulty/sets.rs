@@ -46,7 +46,6 @@ pub(super) fn edit(fault: Fault, mut set: WriteSet, serial: u64) -> WriteSet {
         Fault::IgnoresLive => set.puts.iter_mut().for_each(|put| put.live = false),
         Fault::DropsActor => set.actor = Actor::system(),
         Fault::DropsEvents => set.events.clear(),
-        Fault::IgnoresEpoch => set.epoch = 0,
         Fault::HoldsNothing => set
             .deltas
             .retain(|delta| !matches!(delta, Delta::Stock(StockStep { hold: Some(_), .. }))),

@@ -42,7 +42,10 @@ impl Faulty {
         let serial = self.serial(&set);
         let empty = set.is_read_only() && set.reads.is_empty();
         self.refuse_wrongly(&set, deadline).await?;
-        let edited = edit(self.fault, set.clone(), serial);
+        let mut edited = edit(self.fault, set.clone(), serial);
+        if self.fault == Fault::IgnoresEpoch {
+            edited.epoch = self.inner.epoch();
+        }
         if !empty && edited.is_read_only() && edited.reads.is_empty() {
             return Ok(pretended());
         }

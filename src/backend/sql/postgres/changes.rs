@@ -140,27 +140,30 @@ pub(super) fn query(place: Option<&Place>, fetch: i64) -> Query {
     };
     let floor = place.map_or(0, |place| place.floor);
     let window = place.and_then(|place| place.window.as_ref());
-    let (after, top) = window.map_or((0, i64::MAX), |window| (window.after, window.top));
+    let after = window.map_or(0, |window| window.after);
     let limit = query.arg(Arg::Int(fetch));
     let low = query.arg(Arg::Int(after.max(floor)));
-    let high = query.arg(Arg::Int(top));
-    // A new window is of the statement's own snapshot, which sees what it sees.
-    let (visible, xmax) = match window {
+    // A new window is of the statement's own snapshot, which sees what it sees. Where its end is a condition it is hidden from
+    // the planner (+ 0): of a range between two values it expects so little, as long as the table was not analyzed, that it
+    // fetches and sorts all of it for each page.
+    let (visible, top, xmax) = match window {
         None => (
+            String::new(),
             String::new(),
             "pg_snapshot_xmax(pg_current_snapshot())".to_owned(),
         ),
         Some(window) => {
             let snapshot = query.arg(Arg::Text(window.snapshot.to_string()));
+            let top = query.arg(Arg::Int(window.top));
             (
                 format!(" AND pg_visible_in_snapshot(c.xid, {snapshot}::text::pg_snapshot)"),
+                format!(" AND c.seq + 0 <= {top}"),
                 format!("pg_snapshot_xmax({snapshot}::text::pg_snapshot)"),
             )
         }
     };
     let mut parts = vec![format!(
-        "(SELECT {COLUMNS} FROM stockroom_changes AS c WHERE c.seq > {low} AND c.seq <= {high}{visible} \
-         ORDER BY c.seq LIMIT {limit})"
+        "(SELECT {COLUMNS} FROM stockroom_changes AS c WHERE c.seq > {low}{top}{visible} ORDER BY c.seq LIMIT {limit})"
     )];
     // What was not seen up to the floor comes before all that is past it. Its numbers are hidden from the planner (+ 0), which
     // would else walk the primary key in the hope of meeting the few rows soon.
@@ -184,8 +187,8 @@ pub(super) fn query(place: Option<&Place>, fetch: i64) -> Query {
     // Writing to a String cannot fail.
     let _ = write!(
         query.sql,
-        "/* stockroom feed.read */ SELECT {COLUMNS}, h.* FROM ({HEAD}) AS h LEFT JOIN ({} ORDER BY seq LIMIT {limit}) \
-         AS c ON true ORDER BY c.seq",
+        "/* stockroom feed.read */ SELECT {COLUMNS}, h.* FROM ({HEAD}) AS h LEFT JOIN (SELECT * FROM ({}) AS u \
+         ORDER BY u.seq LIMIT {limit}) AS c ON true ORDER BY c.seq",
         parts.join(" UNION ALL ")
     );
     query

@@ -8,6 +8,7 @@ use super::PostgresOptions;
 use super::PostgresStore;
 use super::connect;
 use super::schema;
+use crate::backend::sql::coordination;
 use crate::backend::sql::dialect::Statement;
 use crate::backend::sql::filter::Filter;
 use crate::backend::sql::tables;
@@ -39,6 +40,17 @@ const KEYED: [(Statement, &str); 18] = [
 ];
 
 const WHOLE: [Statement; 2] = [tables::level::VERIFY, tables::level::COUNTS];
+
+const FOLLOWING: [Statement; 8] = [
+    coordination::ACQUIRE,
+    coordination::SAVE,
+    coordination::RENEW,
+    coordination::RELEASE,
+    coordination::FORGET,
+    coordination::CHECKPOINTS,
+    coordination::COUNT,
+    coordination::DISCARD,
+];
 
 async fn connection(schema: &str) -> Option<PgConnection> {
     let postgres = engines::require(engines::Postgres::shared().await).unwrap()?;
@@ -84,7 +96,7 @@ async fn every_statement_is_accepted_and_keyed_reads_use_an_index() {
             .join("\n");
         assert!(!plan.contains("Seq Scan"), "{}\n{plan}", statement.postgres);
     }
-    for statement in WHOLE {
+    for statement in WHOLE.into_iter().chain(FOLLOWING) {
         number += 1;
         run(
             &mut connection,
