@@ -83,6 +83,7 @@ impl Reader {
                         }
                         Some(Err(error)) => {
                             tracing::debug!(kind = ?error.kind(), "reading the feed failed");
+                            self.sink.counters.fails(&error);
                             failures += 1;
                         }
                     }
@@ -94,6 +95,7 @@ impl Reader {
                 }
                 Err(error) => {
                     tracing::debug!(kind = ?error.kind(), "the lease of a feed could not be asked for");
+                    self.sink.counters.fails(&error);
                     self.stop.pause(PAUSES.next(failures)).await;
                     failures += 1;
                 }

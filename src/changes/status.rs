@@ -29,9 +29,9 @@ pub struct SinkStatus {
     /// Age of the change that was delivered last, when it was; zero once the end of the feed was reached. `None` where
     /// another process feeds the sink.
     pub lag: Option<Duration>,
-    /// Deliveries that failed in this process.
+    /// Steps that failed in this process: reading, delivering, saving.
     pub failures: u64,
-    /// Why the last delivery failed, unless one succeeded since.
+    /// Why the last step failed, unless a delivery succeeded since.
     pub trouble: Option<String>,
     /// Changes that the sink would not take, of all processes; see [`Changes::dead_letters`](super::Changes::dead_letters).
     pub dead_letters: u64,
