@@ -17,6 +17,8 @@ mod open;
 #[cfg(test)]
 mod outcomes;
 #[cfg(test)]
+mod relay;
+#[cfg(test)]
 mod round_trips;
 #[cfg(test)]
 mod statements;
