@@ -16,6 +16,7 @@ use super::check::same;
 use super::feed::Follower;
 use super::feed::named;
 use super::feed::page;
+use super::feed::source;
 use super::harness::accepted;
 use super::harness::at_once;
 use super::harness::delete;
@@ -189,7 +190,8 @@ async fn repeatable(h: &Harness) -> CaseResult {
     let mut follower = Follower::oldest(h, 2).await?;
     same!(follower.gather(h, 6).await?.len(), created.len(), "the changes");
     let mut given = Vec::new();
-    for (partition, _) in follower.places() {
+    for partition in source(h)?.partitions(h.deadline()).await? {
+        let partition = partition.id;
         let mut place: Option<Position> = None;
         loop {
             let next = page(h, (&partition, place.as_ref()), 2).await?;
@@ -199,6 +201,12 @@ async fn repeatable(h: &Harness) -> CaseResult {
             given.push((partition.clone(), place.replace(next.next), names(&next.changes)));
         }
     }
+    let again: usize = given.iter().map(|(_, _, changes)| changes.len()).sum();
+    same!(
+        again,
+        created.len(),
+        "the changes that are read for a second time"
+    );
     create(h, 7..=9).await?;
     for (partition, place, changes) in given {
         let again = names(&page(h, (&partition, place.as_ref()), 100).await?.changes);
@@ -352,7 +360,7 @@ async fn first_place(
     h: &Harness,
     limit: usize,
 ) -> CaseResult<Option<(crate::spi::changes::PartitionId, Option<Position>)>> {
-    for partition in super::feed::source(h)?.partitions(h.deadline()).await? {
+    for partition in source(h)?.partitions(h.deadline()).await? {
         let first = page(h, (&partition.id, None), limit).await?;
         if !first.changes.is_empty() {
             return Ok(Some((partition.id, Some(first.next))));

@@ -50,6 +50,7 @@ mod holds;
 mod inventory;
 mod keys;
 mod ledger;
+mod letters;
 mod lifecycle;
 mod lists;
 mod orders;
@@ -77,7 +78,7 @@ pub use run::run;
 /// Every case of the suite with the bullet that it proves, in the order in which they run.
 #[must_use]
 pub fn manifest() -> Vec<&'static Case> {
-    let groups: [&'static [Case]; 20] = [
+    let groups: [&'static [Case]; 21] = [
         roots::CASES,
         reads::CASES,
         extremes::CASES,
@@ -98,6 +99,7 @@ pub fn manifest() -> Vec<&'static Case> {
         lifecycle::CASES,
         changes::CASES,
         coordination::CASES,
+        letters::CASES,
     ];
     groups.into_iter().flatten().collect()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 
 use sqlx::AssertSqlSafe;
 use sqlx::Connection as _;
@@ -70,10 +71,10 @@ pub(super) async fn run(url: &str, schema: &str, steps: &[Step], way: &mut dyn W
     for step in steps.iter().copied().chain([Step::Poll, Step::Poll]) {
         match step {
             Step::Begin(session) => {
-                if !sessions.contains_key(&session) {
-                    sessions.insert(session, connect(url, schema).await);
-                }
-                let connection = sessions.get_mut(&session).unwrap();
+                let connection = match sessions.entry(session) {
+                    Entry::Occupied(open) => open.into_mut(),
+                    Entry::Vacant(place) => place.insert(connect(url, schema).await),
+                };
                 execute(connection, "BEGIN; SELECT pg_current_xact_id()").await;
                 written.insert(session, Vec::new());
             }
