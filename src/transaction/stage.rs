@@ -202,7 +202,8 @@ impl Telling {
             return self.aborted().await;
         }
         let observers = self.take_told();
-        self.tell(async move { after(&observers, &committed).await }).await;
+        self.tell(async move { after(&observers, &committed).await })
+            .await;
     }
 
     /// The write did not happen.

@@ -11,6 +11,8 @@ mod crash;
 #[cfg(test)]
 mod guarantees;
 #[cfg(test)]
+mod join;
+#[cfg(test)]
 mod open;
 #[cfg(test)]
 mod outcomes;

@@ -76,7 +76,10 @@ pub(in crate::backend::sql) enum Ran {
     /// Something was not as needed; nothing was written.
     Refused(Facts),
     /// A row that it needs was locked by a foreign transaction for longer than [`LOCK_WAIT`]; nothing was written.
-    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "one file has one lock"))]
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "one file has one lock")
+    )]
     Blocked(Error),
     /// It failed and nothing was written; `again` tells whether the same batch may succeed when repeated.
     Failed { error: Error, again: bool },
@@ -201,11 +204,9 @@ struct Leaving<'a>(&'a AtomicU8);
 
 impl Leaving<'_> {
     fn leave(&self) -> u8 {
-        let left = self
-            .0
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |was| {
-                matches!(was, QUEUED | BLOCKED).then_some(LEFT)
-            });
+        let left = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |was| {
+            matches!(was, QUEUED | BLOCKED).then_some(LEFT)
+        });
         match left {
             Ok(was) | Err(was) => was,
         }

@@ -59,9 +59,7 @@ pub(super) fn options(options: &PostgresOptions) -> Result<PgConnectOptions> {
 /// The same for a connection that commits batches.
 pub(super) fn committing(options: &PgConnectOptions) -> PgConnectOptions {
     // Of two settings of one name the server takes the later.
-    options
-        .clone()
-        .options([("lock_timeout", LOCK_WAIT.as_millis())])
+    options.clone().options([("lock_timeout", LOCK_WAIT.as_millis())])
 }
 
 fn check_schema(schema: &str) -> Result<()> {
