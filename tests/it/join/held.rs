@@ -25,6 +25,7 @@ use crate::support::until;
 on!([postgres]
     who_writes_other_rows_does_not_wait
     what_waits_keeps_its_order
+    a_delta_does_not_overtake_what_waits
     who_has_no_time_left_learns_that_nothing_was_applied
     what_is_refused_is_told_while_the_lock_is_held
     a_store_that_closes_finishes_what_waits
@@ -136,6 +137,42 @@ async fn what_waits_keeps_its_order(ground: Ground) {
     let product = desk.shop.products().find_by_sku("MUG").await.unwrap().unwrap();
     assert_eq!((product.title.as_str(), product.version.get()), ("First", 2));
     assert_eq!(desk.on_hand("HELD").await, 100);
+}
+
+async fn a_delta_does_not_overtake_what_waits(ground: Ground) {
+    let desk = Desk::open(ground).await;
+    desk.shop.stock("HELD", 100).await;
+    desk.shop.stock("MUG", 100).await;
+    let staged = desk.delivery("HELD").await;
+    let mut caller = desk.begun().await;
+    let pending = caller.join(staged).await.unwrap();
+    let shop = desk.shop.clone();
+    let first = tokio::spawn(async move {
+        let moved = shop.transaction(|tx| async move {
+            tx.inventory().adjust(&sku("HELD"), &berlin(), -1, "first")?;
+            tx.inventory().adjust(&sku("MUG"), &berlin(), -1, "first")
+        });
+        moved.await
+    });
+    put_aside(&desk).await;
+    // Adds to a row that is free, and that the one before it will add to as well.
+    let second = receive(&desk.shop, "MUG");
+    for _ in 0..20 {
+        desk.shop
+            .products()
+            .create(NewProduct::new("Bowl"))
+            .await
+            .unwrap();
+    }
+    assert!(!first.is_finished() && !second.is_finished());
+    caller.commit().await;
+    pending.done().await;
+    first.await.unwrap().unwrap();
+    second.await.unwrap().unwrap();
+    let changes = desk.table("stockroom_movements");
+    let sql = format!("SELECT on_hand::text FROM {changes} WHERE sku = 'MUG' ORDER BY seq");
+    assert_eq!(desk.ground.texts(&sql).await, ["100", "-1", "1"]);
+    desk.shop.assert_sound().await;
 }
 
 async fn who_has_no_time_left_learns_that_nothing_was_applied(ground: Ground) {
