@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 type Outcome<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-pub struct Desk {
+pub(crate) struct Desk {
     shop: Stockroom,
     side: Side,
 }
@@ -30,7 +30,7 @@ enum Side {
 
 impl Desk {
     /// A fresh shop: a schema of its own at the address, or a temporary file.
-    pub async fn open(url: Option<String>) -> Outcome<Self> {
+    pub(crate) async fn open(url: Option<String>) -> Outcome<Self> {
         let name = format!("own_tables_{}", Uuid::now_v7().simple());
         let Some(url) = url else {
             let folder = std::env::temp_dir().join(name);
@@ -58,19 +58,19 @@ impl Desk {
         Ok(desk)
     }
 
-    pub fn shop(&self) -> &Stockroom {
+    pub(crate) fn shop(&self) -> &Stockroom {
         &self.shop
     }
 
     /// Begins a transaction. SQLite has one write lock: it is taken at once, so that what is read stays the newest.
-    pub async fn begin(&mut self) -> sqlx::Result<()> {
+    pub(crate) async fn begin(&mut self) -> sqlx::Result<()> {
         match self.side {
             Side::Sqlite { .. } => self.run("BEGIN IMMEDIATE").await,
             Side::Postgres { .. } => self.run("BEGIN").await,
         }
     }
 
-    pub async fn run(&mut self, sql: &str) -> sqlx::Result<()> {
+    pub(crate) async fn run(&mut self, sql: &str) -> sqlx::Result<()> {
         let sql = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
         match &mut self.side {
             Side::Sqlite { line, .. } => sql.execute(line).await.map(drop),
@@ -79,7 +79,7 @@ impl Desk {
     }
 
     /// The shop's part of the transaction.
-    pub async fn join<T: Send>(&mut self, staged: Staged<T>) -> stockroom::Result<Pending<T>> {
+    pub(crate) async fn join<T: Send>(&mut self, staged: Staged<T>) -> stockroom::Result<Pending<T>> {
         match &mut self.side {
             Side::Sqlite { store, line, .. } => store.join(staged, line).await,
             Side::Postgres { store, line, .. } => store.join(staged, line).await,
@@ -87,7 +87,7 @@ impl Desk {
     }
 
     /// The application's part of the transaction.
-    pub async fn give(&mut self, order: &Order, points: i64) -> sqlx::Result<()> {
+    pub(crate) async fn give(&mut self, order: &Order, points: i64) -> sqlx::Result<()> {
         const GIVE: &str = "INSERT INTO points (order_id, points) VALUES ($1, $2)";
         let order = order.id.to_string();
         match &mut self.side {
@@ -103,7 +103,7 @@ impl Desk {
     }
 
     /// The points that were given for an order.
-    pub async fn points(&mut self, order: OrderId) -> sqlx::Result<i64> {
+    pub(crate) async fn points(&mut self, order: OrderId) -> sqlx::Result<i64> {
         const POINTS: &str =
             "SELECT CAST(coalesce(sum(points), 0) AS bigint) FROM points WHERE order_id = $1";
         let order = order.to_string();
@@ -114,7 +114,7 @@ impl Desk {
     }
 
     /// Closes the shop and removes what the example made.
-    pub async fn close(mut self) -> Outcome<()> {
+    pub(crate) async fn close(mut self) -> Outcome<()> {
         self.shop.close().await;
         if let Side::Postgres { schema, .. } = &self.side {
             let drop = format!("DROP SCHEMA {schema} CASCADE");

@@ -6,7 +6,6 @@
 //! cargo run --release --features full --example own_tables -- postgres://…      # PostgreSQL, in a schema of its own
 //! ```
 
-#[path = "own_tables/desk.rs"]
 mod desk;
 
 use desk::Desk;
