@@ -13,6 +13,8 @@ mod feed;
 #[cfg(test)]
 mod guarantees;
 #[cfg(test)]
+mod join;
+#[cfg(test)]
 mod open;
 #[cfg(test)]
 mod outcomes;

@@ -160,3 +160,7 @@ async fn rounds(set: &WriteSet, guest: &mut dyn Guest) -> Result<Committed> {
     }
     Err(Error::new(ErrorKind::Conflict, "the facts kept moving"))
 }
+
+#[cfg(test)]
+#[cfg(all(feature = "sqlite", feature = "testkit"))]
+mod tests;

@@ -52,6 +52,11 @@ impl Shop {
         }
     }
 
+    /// A shop whose clock stands where it stands.
+    pub(crate) async fn of(builder: Builder) -> Self {
+        Self::new(builder, |_| panic!("this shop's clock cannot be moved")).await
+    }
+
     /// The same shop with another deadline.
     pub(crate) fn within(&self, deadline: Duration) -> Self {
         Self {

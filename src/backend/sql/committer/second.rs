@@ -19,7 +19,7 @@ const PAUSES: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_m
 
 /// A set with less time left is not tried any more: the try itself waits for the lock, and a caller that leaves meanwhile
 /// would not know what became of it.
-const LAST_TRY: Duration = LOCK_WAIT.saturating_mul(2);
+const LAST_TRY: Duration = LOCK_WAIT.saturating_mul(3);
 
 /// What the lane knows beside the sets that wait.
 #[derive(Default)]

@@ -67,8 +67,9 @@ impl PostgresStore {
     ///   deadline ends, or an observer is not ready in time. Nothing of the set is applied in any of these.
     ///
     /// # Cancel safety
-    /// A future that is dropped leaves the savepoint open, with the set or a part of it: roll the transaction back. A sqlx
-    /// transaction that is dropped does that.
+    /// A future that is dropped leaves the savepoint open, with the set or a part of it: roll the transaction back, or close
+    /// the connection. A sqlx transaction that is dropped does that. The next statement may be answered with the error of
+    /// what was cut off; then roll back once more.
     pub async fn join<T: Send>(
         &self,
         staged: Staged<T>,
