@@ -31,6 +31,7 @@ fn context(store: Arc<dyn Store>) -> Context {
         store,
         clock: Arc::new(SystemClock),
         observers: Vec::new(),
+        wake: None,
         cart_expiry: Duration::from_secs(60),
         currency: Currency::USD,
     };
