@@ -16,6 +16,7 @@ pub use fault::Fault;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -66,6 +67,10 @@ impl Store for Faulty {
 
     fn readers(&self) -> &Readers {
         &self.readers
+    }
+
+    fn tolerant(&self, _bound: Duration) -> Option<Readers> {
+        None
     }
 
     fn epoch(&self) -> i64 {

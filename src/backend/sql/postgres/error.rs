@@ -39,7 +39,10 @@ fn repeatable(code: &str) -> Option<(ErrorKind, &'static str)> {
             "another transaction keeps the rows locked",
         ),
         // A plan or a statement of before a change of the schema: a fresh connection prepares anew.
-        "0A000" | "26000" => (ErrorKind::Unavailable, "the schema changed under the connection"),
+        "0A000" | "26000" => (
+            ErrorKind::Unavailable,
+            "the schema changed under the connection, or the pooler's server became a replica",
+        ),
         "25006" => (
             ErrorKind::Unavailable,
             "the server takes no writes: it is not the primary",
@@ -145,18 +148,33 @@ pub(super) fn outcome(error: &sqlx::Error) -> Outcome {
     sorted(error).2
 }
 
-/// Whether the connection is lost or stale, so that a read may go on with another one.
+/// Whether the connection is lost or stale, so that a read may go on with another one. The others to the same server are
+/// out of date then as well: after a change of the schema they all hold plans of before, and 0A000 is also what a replica
+/// answers to a pooler's client.
 pub(super) fn is_connection(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|database| database.code());
-    match code.as_deref() {
-        Some(code) => {
-            matches!(code, "0A000" | "26000" | "57P01" | "57P02" | "57P05") || code.starts_with("08")
-        }
+    match code(error).as_deref() {
+        Some(code) => matches!(code, "0A000" | "26000") || is_failover(code),
         None => matches!(
             error,
             sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed
         ),
     }
+}
+
+/// Whether a server answered that will be ready soon.
+pub(super) fn is_starting(error: &sqlx::Error) -> bool {
+    code(error).as_deref() == Some("57P03")
+}
+
+fn is_failover(code: &str) -> bool {
+    matches!(code, "25006" | "57P01" | "57P02" | "57P03" | "57P05") || code.starts_with("08")
+}
+
+fn code(error: &sqlx::Error) -> Option<String> {
+    error
+        .as_database_error()
+        .and_then(|database| database.code())
+        .map(std::borrow::Cow::into_owned)
 }
 
 #[cfg(test)]
