@@ -9,11 +9,17 @@ mod conformance;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod failover;
+#[cfg(test)]
 mod guarantees;
 #[cfg(test)]
 mod open;
 #[cfg(test)]
 mod outcomes;
+#[cfg(test)]
+mod pooler;
+#[cfg(test)]
+mod replica;
 #[cfg(test)]
 mod round_trips;
 #[cfg(test)]

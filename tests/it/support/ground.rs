@@ -80,6 +80,17 @@ impl Ground {
         }
     }
 
+    /// The same schema at another address.
+    pub(crate) fn with_url(&self, url: &str) -> Self {
+        let mut other = Self::at(url);
+        if let (Place::Postgres { schema: theirs, .. }, Place::Postgres { schema, .. }) =
+            (&mut other.place, &self.place)
+        {
+            theirs.clone_from(schema);
+        }
+        other
+    }
+
     /// A ground that is given by another process.
     pub(crate) fn given(url: String, schema: Option<String>) -> Self {
         let place = match schema {
