@@ -76,9 +76,7 @@ impl Payments {
     pub async fn get(&self, id: PaymentId) -> Result<Option<Arc<Payment>>> {
         let reader = self.context.shown(Aggregate::Payment).payment()?;
         let found = reader.get_many(&[id], self.context.deadline()).await;
-        found
-            .map(single)
-            .map_err(|error| error.operation("payments.get"))
+        found.map(single).map_err(|error| error.operation("payments.get"))
     }
 
     /// The payment of this id, which must exist.

@@ -77,10 +77,16 @@ async fn prepare(ground: &Ground) -> Shop {
 
 /// Waits until the replica has what the writer has; it cannot be waited for otherwise, since commits do not.
 async fn caught_up(pair: &Pair) {
-    let lsn = pair.on(&pair.writer).texts("SELECT pg_current_wal_lsn()::text").await;
+    let lsn = pair
+        .on(&pair.writer)
+        .texts("SELECT pg_current_wal_lsn()::text")
+        .await;
     let there = format!("SELECT (pg_last_wal_replay_lsn() >= '{}')::text", lsn[0]);
     let replica = pair.on(&pair.replica);
-    until("the replica has it", async || replica.texts(&there).await == ["true"]).await;
+    until("the replica has it", async || {
+        replica.texts(&there).await == ["true"]
+    })
+    .await;
 }
 
 /// What the callers were told: whether a write was acknowledged, or may have been applied.
@@ -136,7 +142,11 @@ async fn stored_receipts(shop: &Shop) -> BTreeSet<String> {
     let mut notes = BTreeSet::new();
     let mut page = PageRequest::new(200).unwrap();
     loop {
-        let found = shop.inventory().movements("INBOX", &berlin(), page).await.unwrap();
+        let found = shop
+            .inventory()
+            .movements("INBOX", &berlin(), page)
+            .await
+            .unwrap();
         for movement in found.items {
             if let Some(note) = movement.note.filter(|note| note.starts_with("receipt ")) {
                 assert!(notes.insert(note.clone()), "twice: {note}");
@@ -174,10 +184,17 @@ async fn assert_true(shop: &Shop, carts: &[CartId], told: &Told) {
 
     let orders: BTreeSet<_> = shop.every_order().await.iter().map(|order| order.id).collect();
     let known: BTreeSet<_> = told.orders.values().flatten().copied().collect();
-    assert_eq!(known.len(), told.orders.values().flatten().count(), "one order was given twice");
+    assert_eq!(
+        known.len(),
+        told.orders.values().flatten().count(),
+        "one order was given twice"
+    );
     let doubtful = told.orders.values().filter(|order| order.is_none()).count();
     assert!(known.is_subset(&orders), "an acknowledged order is lost");
-    assert!(orders.len() <= known.len() + doubtful, "an order that nobody was told of");
+    assert!(
+        orders.len() <= known.len() + doubtful,
+        "an order that nobody was told of"
+    );
     shop.assert_sound().await;
 }
 
@@ -186,7 +203,11 @@ async fn what_was_acknowledged_survives_failovers_once() {
     let Some(mut pair) = Pair::start().await else {
         return;
     };
-    let rounds = if engines::setting("STOCKROOM_SOAK").is_some() { 20 } else { 2 };
+    let rounds = if engines::setting("STOCKROOM_SOAK").is_some() {
+        20
+    } else {
+        2
+    };
     pair.writer.wait_for_replicas().await.unwrap();
     let shop = prepare(&pair.ground).await;
     let mut carts = Vec::new();
@@ -227,8 +248,14 @@ async fn what_was_acknowledged_survives_failovers_once() {
         pair.address.lead_to(pair.replica.address()).await;
         let (begun, before) = (Instant::now(), done.load(Ordering::Relaxed));
         until("writes resume", async || done.load(Ordering::Relaxed) > before).await;
-        println!("round {round}: writes resumed {:?} after the promotion", begun.elapsed());
-        until("trade goes on", async || done.load(Ordering::Relaxed) > before + 100).await;
+        println!(
+            "round {round}: writes resumed {:?} after the promotion",
+            begun.elapsed()
+        );
+        until("trade goes on", async || {
+            done.load(Ordering::Relaxed) > before + 100
+        })
+        .await;
         stop.store(true, Ordering::Relaxed);
         trading.await.unwrap();
         assert_true(&shop, &carts, &told.lock().unwrap()).await;
@@ -263,9 +290,20 @@ async fn a_reply_lost_in_a_failover_is_resolved_on_the_new_writer() {
 
     shop.inventory().receive("INBOX", &berlin(), 5).await.unwrap();
 
-    let [old, new] = [pair.on(&pair.writer).open().await, pair.on(&pair.replica).open().await];
-    assert_eq!(old.level("INBOX").await.on_hand, 6, "the old writer had committed");
-    assert_eq!(new.level("INBOX").await.on_hand, 6, "the new one was not told, or twice");
+    let [old, new] = [
+        pair.on(&pair.writer).open().await,
+        pair.on(&pair.replica).open().await,
+    ];
+    assert_eq!(
+        old.level("INBOX").await.on_hand,
+        6,
+        "the old writer had committed"
+    );
+    assert_eq!(
+        new.level("INBOX").await.on_hand,
+        6,
+        "the new one was not told, or twice"
+    );
     assert_eq!(shop.level("INBOX").await.on_hand, 6);
     shop.assert_sound().await;
 }
@@ -291,7 +329,10 @@ async fn a_reply_that_takes_too_long_is_not_asked_for_on_the_same_server() {
     let connections = pair.address.counts().connections;
     let (writer, address) = (shop.clone(), &pair.address);
     let write = tokio::spawn(async move { writer.inventory().receive("INBOX", &berlin(), 5).await });
-    until("it was given up", async || address.counts().connections > connections).await;
+    until("it was given up", async || {
+        address.counts().connections > connections
+    })
+    .await;
     pair.address.heal().await;
     write.await.unwrap().unwrap();
 
@@ -378,7 +419,10 @@ async fn a_replica_is_no_writer_and_writes_wait_for_one() {
         async move { shop.inventory().level("INBOX", &berlin()).await }
     });
     let address = &pair.address;
-    until("they try", async || address.counts().connections > connections + 20).await;
+    until("they try", async || {
+        address.counts().connections > connections + 20
+    })
+    .await;
     assert!(!writing.is_finished(), "a replica was taken for the writer");
     pair.replica.promote().await.unwrap();
     writing.await.unwrap().unwrap();

@@ -1,6 +1,8 @@
 //! Tests of the public crate, in one binary: they share one server of each engine.
 
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod cancellation;

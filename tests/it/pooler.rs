@@ -97,13 +97,22 @@ async fn trade_by_many(shops: &[Shop]) {
         }
     });
     let placed: Vec<_> = placed.await.into_iter().flatten().collect();
-    let orders: BTreeSet<_> = shops[0].every_order().await.iter().map(|order| order.id).collect();
+    let orders: BTreeSet<_> = shops[0]
+        .every_order()
+        .await
+        .iter()
+        .map(|order| order.id)
+        .collect();
     assert_eq!(orders.len(), 60);
     assert_eq!(placed.into_iter().collect::<BTreeSet<_>>(), orders);
     assert_eq!(shops[0].level("MUG").await.allocated, 60);
     let cart = shops[0].cart(&[("MUG", 1)]).await;
     let quote = shops[0].checkout().quote(cart).await.unwrap();
-    let none = shops[0].checkout().place(Place::quote(quote).key(key("none"))).await.unwrap_err();
+    let none = shops[0]
+        .checkout()
+        .place(Place::quote(quote).key(key("none")))
+        .await
+        .unwrap_err();
     assert_eq!(none.kind(), ErrorKind::InsufficientStock);
     shops[0].assert_sound().await;
 }
@@ -117,7 +126,9 @@ async fn several_shops_share_two_sessions() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn committers_may_have_an_address_of_their_own() {
-    let Some((server, pooler)) = pooler().await else { return };
+    let Some((server, pooler)) = pooler().await else {
+        return;
+    };
     let direct = Proxy::start(server.address()).await.unwrap();
     let options = PostgresOptions::new(pooler.url())
         .schema(schema())
@@ -137,7 +148,9 @@ async fn committers_may_have_an_address_of_their_own() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_session_of_the_server_keeps_what_a_shop_left() {
-    let Some((server, pooler)) = pooler().await else { return };
+    let Some((server, pooler)) = pooler().await else {
+        return;
+    };
     let options = PostgresOptions::new(pooler.url()).schema(schema()).proxy();
     trade_by_many(&shops(2, &options).await).await;
     // Through the pooler: these are the sessions that the shops had.
@@ -163,7 +176,10 @@ async fn calls_that_are_dropped_leave_the_sessions_to_others() {
     let options = PostgresOptions::new(through).schema(schema()).proxy();
     let shop = shops(1, &options).await.remove(0);
     shop.stock("MUG", 1).await;
-    way.delay(stockroom::testkit::proxy::Direction::ToClient, Duration::from_millis(3));
+    way.delay(
+        stockroom::testkit::proxy::Direction::ToClient,
+        Duration::from_millis(3),
+    );
     // Each read is four trips of 3 ms and more: it is dropped before, between and after them.
     let place = berlin();
     for limit in (0..25).chain(0..25) {

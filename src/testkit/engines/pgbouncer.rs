@@ -60,15 +60,20 @@ impl PgBouncer {
             engine: ENGINE,
             install: INSTALL,
         })?;
-        let (user, password) = url::credentials(server).ok_or_else(|| failed("read the server's URL", String::new()))?;
+        let (user, password) =
+            url::credentials(server).ok_or_else(|| failed("read the server's URL", String::new()))?;
         let mut folder = Folder::create(PROGRAM)?;
         let account = server_account(&folder)?;
         if let Some(account) = account {
             Folder::give(folder.path(), account)?;
         }
-        let (settings, log) = (folder.path().join("pgbouncer.ini"), folder.path().join("pgbouncer.log"));
+        let (settings, log) = (
+            folder.path().join("pgbouncer.ini"),
+            folder.path().join("pgbouncer.log"),
+        );
         for _ in 0..PORT_TRIES {
-            let port = port::free().ok_or_else(|| failed("find a free port", "no loopback port is free".to_owned()))?;
+            let port = port::free()
+                .ok_or_else(|| failed("find a free port", "no loopback port is free".to_owned()))?;
             let text = format!(
                 "[databases]\n* = host={} port={} user={user} password={password}\n\n[pgbouncer]\n\
                  listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\

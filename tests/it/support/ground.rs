@@ -213,6 +213,16 @@ impl Ground {
         }
     }
 
+    /// Runs one statement on the server itself, not prepared and in no transaction of ours.
+    pub(crate) async fn plain(&self, sql: &str) {
+        let mut connection = sqlx::PgConnection::connect(self.url()).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+    }
+
     /// Everything that is stored, by table.
     pub(crate) async fn dump(&self) -> BTreeMap<String, String> {
         let mut dump = BTreeMap::new();

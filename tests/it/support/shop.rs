@@ -57,7 +57,10 @@ impl Shop {
     pub(crate) async fn on(store: PostgresStore) -> Self {
         let store = Arc::new(store);
         let clock = Arc::clone(&store);
-        Self::new(Stockroom::builder().store_arc(store), move |by| clock.shift_clock(by)).await
+        Self::new(Stockroom::builder().store_arc(store), move |by| {
+            clock.shift_clock(by)
+        })
+        .await
     }
 
     /// The same shop whose reads may be so old.

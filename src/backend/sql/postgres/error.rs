@@ -195,6 +195,8 @@ mod tests {
             ("08006", ErrorKind::Unavailable, Outcome::Unknown),
             ("40003", ErrorKind::Unavailable, Outcome::Unknown),
             ("57P01", ErrorKind::Unavailable, Outcome::Unknown),
+            ("57P02", ErrorKind::Unavailable, Outcome::Unknown),
+            ("57P03", ErrorKind::Unavailable, Outcome::Repeat),
             ("57014", ErrorKind::Timeout, Outcome::Final),
             ("28P01", ErrorKind::Unauthenticated, Outcome::Final),
             ("42501", ErrorKind::PermissionDenied, Outcome::Final),

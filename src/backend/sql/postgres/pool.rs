@@ -98,7 +98,9 @@ impl Pool {
 
     fn pop(&self) -> Option<Kept> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|kept| kept.used.elapsed() < FORGOTTEN && kept.born.elapsed() < LIFE && kept.session.is_sound());
+        idle.retain(|kept| {
+            kept.used.elapsed() < FORGOTTEN && kept.born.elapsed() < LIFE && kept.session.is_sound()
+        });
         idle.pop()
     }
 

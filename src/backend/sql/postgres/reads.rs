@@ -98,7 +98,10 @@ enum Failed {
     Statement(sqlx::Error),
 }
 
-pub(super) fn bind<'q>(query: Query<'q, Postgres, PgArguments>, arg: &'q Arg) -> Query<'q, Postgres, PgArguments> {
+pub(super) fn bind<'q>(
+    query: Query<'q, Postgres, PgArguments>,
+    arg: &'q Arg,
+) -> Query<'q, Postgres, PgArguments> {
     match arg {
         Arg::Ids(ids) => query.bind(ids),
         Arg::Texts(texts) => query.bind(texts),

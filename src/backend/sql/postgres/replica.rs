@@ -177,11 +177,18 @@ impl Replica {
             Text::Composed(sql) => sql,
         };
         // Composed from constants. No row comes from a server that was promoted, whatever was written to it since.
-        let guarded = AssertSqlSafe(format!("SELECT q.* FROM ({statement}) AS q WHERE pg_is_in_recovery()"));
+        let guarded = AssertSqlSafe(format!(
+            "SELECT q.* FROM ({statement}) AS q WHERE pg_is_in_recovery()"
+        ));
         let session = &mut borrowed.session;
         let query = args.iter().fold(sqlx::query(guarded), bind);
         let rows = session.fetch(query).await.map_err(|_| No::Down)?;
-        if rows.is_empty() && session.fetch(sqlx::query(STILL)).await.map_or(true, |still| still.is_empty()) {
+        if rows.is_empty()
+            && session
+                .fetch(sqlx::query(STILL))
+                .await
+                .map_or(true, |still| still.is_empty())
+        {
             return Err(No::Down);
         }
         // Now that the rows are here: what they miss was committed within the bound.

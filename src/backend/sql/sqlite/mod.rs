@@ -3,6 +3,7 @@
 //! - Writes go through one connection in WAL mode with `synchronous = FULL`: what was answered survives a power cut.
 //! - Reads have their own connections and are not blocked by writes. A shop in memory has one connection for both.
 
+mod backup;
 mod commit;
 mod error;
 mod reads;
@@ -91,6 +92,9 @@ pub struct SqliteStore {
     reads: Arc<SqliteReads>,
     readers: Readers,
     writer: SqlitePool,
+    /// How the file is opened; a shop in memory has none.
+    file: Option<SqliteConnectOptions>,
+    backups: tokio::sync::Mutex<()>,
     committer: Committer,
     epoch: Epoch,
 }
@@ -131,7 +135,7 @@ impl SqliteStore {
             writer.clone()
         } else {
             pool(options.readers.max(1))
-                .connect_with(connect)
+                .connect_with(connect.clone())
                 .await
                 .map_err(|error| error::opening(&error))?
         };
@@ -142,6 +146,8 @@ impl SqliteStore {
             readers: super::readers(&reads),
             reads,
             writer,
+            file: (!memory).then_some(connect),
+            backups: tokio::sync::Mutex::new(()),
             committer,
             epoch,
         })

@@ -38,7 +38,12 @@ impl Server {
             // The password goes into the replica's own settings, which it follows the primary with.
             .arg("--dbname")
             .arg(self.conninfo())
-            .args(["--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync"])
+            .args([
+                "--write-recovery-conf",
+                "--wal-method=stream",
+                "--checkpoint=fast",
+                "--no-sync",
+            ])
             .output()
             .map_err(EngineError::io("run pg_basebackup"))?;
         succeeded("pg_basebackup", &output)?;
