@@ -75,7 +75,8 @@ async fn shops(number: usize, options: &PostgresOptions) -> Vec<Shop> {
 
 /// Orders by keys that several shops get at once, and reads between them.
 async fn trade_by_many(shops: &[Shop]) {
-    shops[0].stock("MUG", 60).await;
+    shops[0].stock("MUG", 1_000).await;
+    shops[0].stock("CUP", 10).await;
     let all = shops.to_vec();
     let placed = crowd(24, move |caller| {
         // Two callers share each key, mostly on two shops.
@@ -106,14 +107,26 @@ async fn trade_by_many(shops: &[Shop]) {
     assert_eq!(orders.len(), 60);
     assert_eq!(placed.into_iter().collect::<BTreeSet<_>>(), orders);
     assert_eq!(shops[0].level("MUG").await.allocated, 60);
-    let cart = shops[0].cart(&[("MUG", 1)]).await;
-    let quote = shops[0].checkout().quote(cart).await.unwrap();
-    let none = shops[0]
-        .checkout()
-        .place(Place::quote(quote).key(key("none")))
-        .await
-        .unwrap_err();
-    assert_eq!(none.kind(), ErrorKind::InsufficientStock);
+    let all = shops.to_vec();
+    let sold = crowd(24, move |caller| {
+        let shop = all[caller % all.len()].clone();
+        async move {
+            let cart = shop.cart(&[("CUP", 1)]).await;
+            match shop.checkout().quote(cart).await {
+                Ok(quote) => shop
+                    .checkout()
+                    .place(Place::quote(quote).key(key(format!("cup-{caller}"))))
+                    .await
+                    .map(drop),
+                Err(error) => Err(error),
+            }
+        }
+    });
+    let (sold, refused): (Vec<_>, Vec<_>) = sold.await.into_iter().partition(|outcome| outcome.is_ok());
+    assert_eq!((sold.len(), refused.len()), (10, 14));
+    for error in refused.into_iter().filter_map(std::result::Result::err) {
+        assert_eq!(error.kind(), ErrorKind::InsufficientStock, "{error:?}");
+    }
     shops[0].assert_sound().await;
 }
 

@@ -242,7 +242,7 @@ impl Server {
 
     /// A program of the engine that runs as the server's user, in the server's folder, in a process group of its own: the
     /// terminal's Ctrl-C is for the tests, the server is stopped by its owner.
-    fn command(&self, program: &str) -> Command {
+    fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(self.programs.join(program));
         command
             .current_dir(self.folder.path())

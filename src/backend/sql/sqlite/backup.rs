@@ -1,5 +1,6 @@
 //! A consistent copy of a running shop.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -42,31 +43,26 @@ impl SqliteStore {
         if self.writer.is_closed() {
             return Err(Error::new(ErrorKind::Unavailable, "the store is closed"));
         }
-        let _turn = self.backups.lock().await;
+        let mut copying = self.copying.lock().await;
         let part = begin(&path)?;
-        // A copy that was dropped may be under way yet: it writes on to the file that has lost its name.
-        remove(&part)?;
-        let target = part
-            .to_str()
-            .ok_or_else(|| Error::invalid("path", "the path is not Unicode"))?;
         match &self.file {
             Some(options) => {
-                let mut connection = SqliteConnection::connect_with(options)
-                    .await
-                    .map_err(error::map)?;
-                sqlx::query(COPY)
-                    .bind(target)
-                    .execute(&mut connection)
-                    .await
-                    .map_err(error::map)?;
-                connection.close().await.map_err(error::map)?;
+                let connection = match &mut *copying {
+                    Some(connection) => connection,
+                    none => none.insert(
+                        SqliteConnection::connect_with(options)
+                            .await
+                            .map_err(error::map)?,
+                    ),
+                };
+                let target = part.to_str().map(str::to_owned);
+                vacuum(connection, &part, target).await?;
+                *copying = None;
             }
             None => {
-                sqlx::query(COPY)
-                    .bind(target)
-                    .execute(&self.writer)
-                    .await
-                    .map_err(error::map)?;
+                let mut connection = self.writer.acquire().await.map_err(error::map)?;
+                let target = address(&part)?;
+                vacuum(&mut connection, &part, target).await?;
             }
         }
         let finished = tokio::task::spawn_blocking(move || finish(&part, &path)).await;
@@ -75,6 +71,37 @@ impl SqliteStore {
                 .caused_by(stopped.to_string()))
         })
     }
+}
+
+/// Copies the shop of this connection.
+async fn vacuum(connection: &mut SqliteConnection, part: &Path, target: Option<String>) -> Result<()> {
+    let target = target.ok_or_else(|| Error::invalid("path", "the path is not Unicode"))?;
+    // A connection does one thing after another: once it answers, a copy that was dropped has ended, and its file is free.
+    connection.ping().await.map_err(error::map)?;
+    remove(part)?;
+    let copied = sqlx::query(COPY).bind(target).execute(connection).await;
+    copied.map(drop).map_err(error::map)
+}
+
+/// What memory copies goes to memory too, unless the target says where it goes.
+fn address(part: &Path) -> Result<Option<String>> {
+    let part = std::path::absolute(part).map_err(|error| failed(&error))?;
+    Ok(part.to_str().map(|text| {
+        let mut address = String::from("file://");
+        if !text.starts_with('/') {
+            address.push('/');
+        }
+        for byte in text.replace(std::path::MAIN_SEPARATOR, "/").bytes() {
+            if byte.is_ascii_alphanumeric() || b"/.-_~:".contains(&byte) {
+                address.push(char::from(byte));
+            } else {
+                // Writing to a String cannot fail.
+                let _ = write!(address, "%{byte:02X}");
+            }
+        }
+        address.push_str("?mode=rwc&cache=private");
+        address
+    }))
 }
 
 /// Checks where the copy goes; the name that it has until it is whole.

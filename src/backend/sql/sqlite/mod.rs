@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::sqlite::SqliteJournalMode;
 use sqlx::sqlite::SqlitePool;
@@ -94,7 +95,8 @@ pub struct SqliteStore {
     writer: SqlitePool,
     /// How the file is opened; a shop in memory has none.
     file: Option<SqliteConnectOptions>,
-    backups: tokio::sync::Mutex<()>,
+    /// The connection of a copy that was dropped, which may be under way yet.
+    copying: tokio::sync::Mutex<Option<SqliteConnection>>,
     committer: Committer,
     epoch: Epoch,
 }
@@ -147,7 +149,7 @@ impl SqliteStore {
             reads,
             writer,
             file: (!memory).then_some(connect),
-            backups: tokio::sync::Mutex::new(()),
+            copying: tokio::sync::Mutex::new(None),
             committer,
             epoch,
         })

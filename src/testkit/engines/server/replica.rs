@@ -1,5 +1,8 @@
 //! Replicas of a server: copied while it runs, made to be waited for, promoted.
 
+use std::path::Path;
+use std::path::PathBuf;
+
 use super::ENGINE;
 use super::EngineError;
 use super::Folder;
@@ -32,7 +35,7 @@ impl Server {
             folder,
         };
         let output = replica
-            .command("pg_basebackup")
+            .command(self.tool("pg_basebackup"))
             .arg("--pgdata")
             .arg(replica.data())
             // The password goes into the replica's own settings, which it follows the primary with.
@@ -72,7 +75,7 @@ impl Server {
     /// Makes a replica a server that takes writes; it does when this returns.
     pub(in crate::testkit::engines) fn promote(&mut self) -> Result<(), EngineError> {
         let output = self
-            .command("pg_ctl")
+            .command(self.tool("pg_ctl"))
             .args(["promote", "--wait", "--pgdata"])
             .arg(self.data())
             .output()
@@ -80,9 +83,16 @@ impl Server {
         succeeded("promote", &output)
     }
 
+    /// A program beside the server's own, which may have been found by a link that stands alone.
+    fn tool(&self, name: &str) -> PathBuf {
+        let server = std::fs::canonicalize(self.programs.join("postgres"));
+        let folder = server.ok().and_then(|server| server.parent().map(Path::to_owned));
+        folder.unwrap_or_else(|| self.programs.clone()).join(name)
+    }
+
     fn sql(&self, sql: &str) -> Result<String, EngineError> {
         let output = self
-            .command("psql")
+            .command(self.tool("psql"))
             .args(["--no-psqlrc", "--tuples-only", "--no-align", "--dbname"])
             .arg(self.conninfo())
             .args(["--command", sql])
