@@ -169,7 +169,7 @@ async fn no_session_of_the_server_keeps_what_a_shop_left() {
     // Through the pooler: these are the sessions that the shops had.
     let sessions = Ground::at(pooler.url());
     let left = sessions
-        .texts("SELECT count(*)::text FROM pg_prepared_statements WHERE statement LIKE '%stockroom %'")
+        .texts("SELECT count(*)::text FROM pg_prepared_statements WHERE statement LIKE '/* stockroom %'")
         .await;
     assert_eq!(left, ["0"]);
     let hanging = "SELECT count(*)::text FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'";

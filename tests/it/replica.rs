@@ -85,7 +85,7 @@ impl Pair {
         self.to_replica.reset_counts();
         self.to_writer.reset_counts();
         drop(shop.level("MUG").await);
-        let read = |text: &String| text.contains("stockroom level");
+        let read = |text: &String| text.contains("stockroom inventory.");
         self.to_replica.recent().iter().any(read) && !self.to_writer.recent().iter().any(read)
     }
 }

@@ -58,6 +58,8 @@ const STILL: &str = "/* stockroom replica.still */ SELECT 1 WHERE pg_is_in_recov
 const REST: Duration = Duration::from_secs(1);
 /// The longest that a connection and its proof may keep a read from the writer.
 const PROVING: Duration = Duration::from_millis(500);
+/// The longest between two looks at a replica that could not be proven: it is mostly just behind the newest mark.
+const UNPROVEN: Duration = Duration::from_millis(250);
 /// Marks that are kept: a replica that lags passes an older one.
 const MARKS: usize = 32;
 
@@ -80,8 +82,12 @@ impl Proof {
         if self.holds(bound / 2, generation) {
             return false;
         }
-        let pause = if self.holds(bound, generation) { 2 } else { 16 };
-        self.looked_at.is_none_or(|at| at.elapsed() >= bound / pause)
+        let pause = if self.holds(bound, generation) {
+            bound / 2
+        } else {
+            UNPROVEN.min(bound / 16)
+        };
+        self.looked_at.is_none_or(|at| at.elapsed() >= pause)
     }
 }
 
