@@ -180,7 +180,8 @@ impl Carts {
     /// # Errors
     /// `Timeout`, `Unavailable`.
     pub async fn get_many(&self, ids: &[CartId]) -> Result<Vec<Option<Arc<Cart>>>> {
-        let found = self.context.carts()?.get_many(ids, self.context.deadline()).await;
+        let reader = self.context.shown(Aggregate::Cart).cart()?;
+        let found = reader.get_many(ids, self.context.deadline()).await;
         found.map_err(|error| error.operation("carts.get_many"))
     }
 
@@ -191,7 +192,8 @@ impl Carts {
     pub async fn active(&self, user: UserId) -> Result<Option<Arc<Cart>>> {
         let found = self
             .context
-            .carts()?
+            .shown(Aggregate::Cart)
+            .cart()?
             .find_active(user, self.context.deadline())
             .await;
         found.map_err(|error| error.operation("carts.active"))

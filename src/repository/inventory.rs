@@ -192,6 +192,7 @@ impl Inventory {
     pub async fn levels_many(&self, skus: &[Sku]) -> Result<Vec<Level>> {
         let found = self
             .context
+            .shown(Aggregate::Level)
             .inventory()?
             .levels(skus, self.context.deadline())
             .await;
@@ -260,7 +261,8 @@ impl Inventory {
     /// # Errors
     /// `Timeout`, `Unavailable`.
     pub async fn hold_status(&self, id: HoldId) -> Result<Option<Hold>> {
-        let found = self.context.inventory()?.hold(id, self.context.deadline()).await;
+        let reader = self.context.shown(Aggregate::Level).inventory()?;
+        let found = reader.hold(id, self.context.deadline()).await;
         found.map_err(|error| error.operation("inventory.hold_status"))
     }
 
@@ -276,7 +278,7 @@ impl Inventory {
     ) -> Result<Page<Movement>> {
         let named = |error: Error| error.operation("inventory.movements");
         let sku = parsed(sku).map_err(named)?;
-        let reader = self.context.inventory().map_err(named)?;
+        let reader = self.context.shown(Aggregate::Level).inventory().map_err(named)?;
         reader
             .movements(&sku, location, &page, self.context.deadline())
             .await

@@ -67,7 +67,8 @@ impl Orders {
     pub async fn get_many(&self, ids: &[OrderId]) -> Result<Vec<Option<Arc<Order>>>> {
         let found = self
             .context
-            .orders()?
+            .shown(Aggregate::Order)
+            .order()?
             .get_many(ids, self.context.deadline())
             .await;
         found.map_err(|error| error.operation("orders.get_many"))
@@ -80,7 +81,8 @@ impl Orders {
     pub async fn list(&self, query: &OrderQuery, page: PageRequest) -> Result<Page<Arc<Order>>> {
         let found = self
             .context
-            .orders()?
+            .shown(Aggregate::Order)
+            .order()?
             .list(query, &page, self.context.deadline())
             .await;
         found.map_err(|error| error.operation("orders.list"))
@@ -91,7 +93,7 @@ impl Orders {
     /// # Errors
     /// `InvalidInput` on `after` for a damaged cursor; `Timeout`, `Unavailable`.
     pub async fn history(&self, id: OrderId, page: PageRequest) -> Result<Page<Change>> {
-        let reader = self.context.history(Aggregate::Order)?;
+        let reader = self.context.shown(Aggregate::Order).history()?;
         let found = reader
             .list(
                 Aggregate::Order,

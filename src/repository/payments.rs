@@ -8,6 +8,7 @@ use super::single;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
+use crate::model::Aggregate;
 use crate::model::ClaimKey;
 use crate::model::FactKind;
 use crate::model::OrderId;
@@ -73,9 +74,9 @@ impl Payments {
     /// # Errors
     /// `Timeout`, `Unavailable`.
     pub async fn get(&self, id: PaymentId) -> Result<Option<Arc<Payment>>> {
-        self.find(id, self.context.deadline())
-            .await
-            .map_err(|error| error.operation("payments.get"))
+        let reader = self.context.shown(Aggregate::Payment).payment()?;
+        let found = reader.get_many(&[id], self.context.deadline()).await;
+        found.map(single).map_err(|error| error.operation("payments.get"))
     }
 
     /// The payment of this id, which must exist.
@@ -94,7 +95,8 @@ impl Payments {
     pub async fn for_order(&self, order: OrderId) -> Result<Vec<Arc<Payment>>> {
         let found = self
             .context
-            .payments()?
+            .shown(Aggregate::Payment)
+            .payment()?
             .for_order(order, self.context.deadline())
             .await;
         found.map_err(|error| error.operation("payments.for_order"))
@@ -111,7 +113,8 @@ impl Payments {
     ) -> Result<Option<Arc<Payment>>> {
         let found = self
             .context
-            .payments()?
+            .shown(Aggregate::Payment)
+            .payment()?
             .find_by_reference(provider, name, self.context.deadline())
             .await;
         found.map_err(|error| error.operation("payments.find_by_reference"))

@@ -10,6 +10,7 @@ use super::written;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
+use crate::model::Aggregate;
 use crate::model::AggregateRoot;
 use crate::model::NewProduct;
 use crate::model::Page;
@@ -162,7 +163,8 @@ impl Products {
     pub async fn get_many(&self, ids: &[ProductId]) -> Result<Vec<Option<Arc<Product>>>> {
         let found = self
             .context
-            .products()?
+            .shown(Aggregate::Product)
+            .product()?
             .get_many(ids, self.context.deadline())
             .await;
         found.map_err(|error| error.operation("products.get_many"))
@@ -175,7 +177,8 @@ impl Products {
     pub async fn find_by_slug(&self, slug: &Slug) -> Result<Option<Arc<Product>>> {
         let found = self
             .context
-            .products()?
+            .shown(Aggregate::Product)
+            .product()?
             .find_by_slug(slug, self.context.deadline())
             .await;
         found.map_err(|error| error.operation("products.find_by_slug"))
@@ -203,7 +206,8 @@ impl Products {
     pub async fn find_by_skus(&self, skus: &[Sku]) -> Result<Vec<Option<Arc<Product>>>> {
         let found = self
             .context
-            .products()?
+            .shown(Aggregate::Product)
+            .product()?
             .find_by_skus(skus, self.context.deadline())
             .await;
         found.map_err(|error| error.operation("products.find_by_skus"))
@@ -276,7 +280,8 @@ impl Products {
     pub async fn list(&self, query: &ProductQuery, page: PageRequest) -> Result<Page<Arc<Product>>> {
         let found = self
             .context
-            .products()?
+            .shown(Aggregate::Product)
+            .product()?
             .list(query, &page, self.context.deadline())
             .await;
         found.map_err(|error| error.operation("products.list"))

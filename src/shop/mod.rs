@@ -127,6 +127,25 @@ impl Stockroom {
         )
     }
 
+    /// The same shop for readers who may see what was so a while ago: its repositories' reads may come from a replica.
+    ///
+    /// - What was committed more than `bound` before an answer comes is in it, proven by positions in the log, whatever the
+    ///   clocks of the servers say. Where the replica cannot prove that, being late, down or promoted, the writer answers.
+    /// - Two reads may come from two servers: the second may be older than the first, both within the bound. What a caller
+    ///   has just written may not be there yet.
+    /// - What expires, such as carts, is judged by the clock of the server that answers.
+    /// - It concerns what the repositories return. Units of work, the checkout with its quotes, `verify_ledger`, and
+    ///   whatever a write rests on always read from the writer.
+    /// - A store without a replica answers as ever. See `PostgresOptions::replica`.
+    #[must_use]
+    pub fn stale_up_to(&self, bound: Duration) -> Self {
+        Self::new(
+            self.parts.context.stale_up_to(bound),
+            self.parts.changes.clone(),
+            Arc::clone(&self.parts.relay),
+        )
+    }
+
     /// What the shop offers.
     pub fn products(&self) -> &Products {
         &self.parts.products

@@ -20,11 +20,11 @@ use crate::spi::store::CartReader;
 use crate::spi::store::ClaimReader;
 use crate::spi::store::CommitObserver;
 use crate::spi::store::Committed;
-use crate::spi::store::HistoryReader;
 use crate::spi::store::InventoryReader;
 use crate::spi::store::OrderReader;
 use crate::spi::store::PaymentReader;
 use crate::spi::store::ProductReader;
+use crate::spi::store::Readers;
 use crate::spi::store::Store;
 use crate::spi::store::WriteSet;
 
@@ -42,10 +42,11 @@ pub(crate) struct Settings {
     pub(crate) currency: Currency,
 }
 
-/// A shop as one caller sees it; clones share everything but actor and deadline.
+/// A shop as one caller sees it; clones share everything but actor, deadline and how old a read may be.
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
     shared: Arc<Shared>,
+    tolerant: Option<Readers>,
     actor: Actor,
     deadline: Duration,
 }
@@ -70,6 +71,7 @@ impl Context {
         };
         Self {
             shared: Arc::new(shared),
+            tolerant: None,
             actor: Actor::system(),
             deadline,
         }
@@ -85,6 +87,13 @@ impl Context {
     pub(crate) fn acting(&self, actor: Actor) -> Self {
         Self {
             actor,
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn stale_up_to(&self, bound: Duration) -> Self {
+        Self {
+            tolerant: self.shared.store.tolerant(bound),
             ..self.clone()
         }
     }
@@ -117,6 +126,15 @@ impl Context {
         &self.shared.store
     }
 
+    /// The readers behind what repositories return, and nothing else: these answers may be as old as the caller allowed.
+    /// Whatever a write or a decision rests on is read through the methods below.
+    pub(crate) fn shown(&self, aggregate: Aggregate) -> &Readers {
+        match &self.tolerant {
+            Some(readers) => readers,
+            None => self.store_for(aggregate).readers(),
+        }
+    }
+
     pub(crate) fn products(&self) -> Result<&Arc<dyn ProductReader>> {
         self.store_for(Aggregate::Product).readers().product()
     }
@@ -140,10 +158,6 @@ impl Context {
     /// Unique keys and idempotency keys lie where the aggregate lies that they are for.
     pub(crate) fn claims(&self, aggregate: Aggregate) -> Result<&Arc<dyn ClaimReader>> {
         self.store_for(aggregate).readers().claim()
-    }
-
-    pub(crate) fn history(&self, aggregate: Aggregate) -> Result<&Arc<dyn HistoryReader>> {
-        self.store_for(aggregate).readers().history()
     }
 
     /// An empty write set by who acts, in the store's epoch.

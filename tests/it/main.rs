@@ -1,6 +1,8 @@
 //! Tests of the public crate, in one binary: they share one server of each engine.
 
 #[cfg(test)]
+mod backup;
+#[cfg(test)]
 mod bad_input;
 #[cfg(test)]
 mod cancellation;
@@ -8,6 +10,8 @@ mod cancellation;
 mod conformance;
 #[cfg(test)]
 mod crash;
+#[cfg(test)]
+mod failover;
 #[cfg(test)]
 mod feed;
 #[cfg(test)]
@@ -19,7 +23,11 @@ mod open;
 #[cfg(test)]
 mod outcomes;
 #[cfg(test)]
+mod pooler;
+#[cfg(test)]
 mod relay;
+#[cfg(test)]
+mod replica;
 #[cfg(test)]
 mod round_trips;
 #[cfg(test)]

@@ -45,6 +45,10 @@ impl Store for Fed {
         self.inner.readers()
     }
 
+    fn tolerant(&self, bound: Duration) -> Option<Readers> {
+        self.inner.tolerant(bound)
+    }
+
     fn epoch(&self) -> i64 {
         self.inner.epoch()
     }

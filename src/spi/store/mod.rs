@@ -41,6 +41,7 @@ pub use write_set::ReadCheck;
 pub use write_set::WriteSet;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -112,6 +113,12 @@ pub trait Store: std::fmt::Debug + Send + Sync {
 
     /// The readers of the aggregates that this store serves.
     fn readers(&self) -> &Readers;
+
+    /// Readers whose answers may be older than the store's, by no more than `bound`; `None` if there are none.
+    ///
+    /// - What was committed longer ago than the bound when an answer comes is in it. Nothing is given that cannot be proven
+    ///   to be so: then they ask what [`Store::readers`] ask.
+    fn tolerant(&self, bound: Duration) -> Option<Readers>;
 
     /// Which restore of the store writes are made after, as this process knows it; 0 until there was one.
     fn epoch(&self) -> i64;

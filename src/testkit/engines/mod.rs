@@ -24,6 +24,8 @@
 mod folder;
 #[cfg(unix)]
 mod locate;
+#[cfg(unix)]
+mod pgbouncer;
 pub(in crate::testkit) mod port;
 #[cfg(unix)]
 mod postgres;
@@ -37,6 +39,8 @@ mod url;
 
 use std::io::Write;
 
+#[cfg(unix)]
+pub use self::pgbouncer::PgBouncer;
 #[cfg(unix)]
 pub use self::postgres::Postgres;
 

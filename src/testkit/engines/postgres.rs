@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 
@@ -47,17 +47,50 @@ impl Postgres {
     /// # Errors
     /// Those of [`Postgres::start`], [`EngineError::Setting`] excepted.
     pub async fn spawn() -> Result<Self, EngineError> {
-        let server = blocking(Server::create).await?;
+        blocking(Server::create).await.map(Self::child)
+    }
+
+    /// A replica that follows this server by streaming: a child process of its own, with the same role and password.
+    ///
+    /// - It copies the server first; takes about three seconds. Commits do not wait for it: see
+    ///   [`Postgres::wait_for_replicas`].
+    ///
+    /// # Errors
+    /// As for [`Postgres::stop`].
+    pub async fn replica(&self) -> Result<Self, EngineError> {
+        let server = self.ours()?;
+        blocking(move || lock(&server).replica()).await.map(Self::child)
+    }
+
+    /// Makes commits wait until one replica has them on disk; returns when a replica is followed so. It outlives a restart.
+    ///
+    /// - Without a replica that is up, no commit is acknowledged any more.
+    ///
+    /// # Errors
+    /// As for [`Postgres::stop`].
+    pub async fn wait_for_replicas(&self) -> Result<(), EngineError> {
+        self.with_server(Server::wait_for_replicas).await
+    }
+
+    /// Makes a replica a server that takes writes; it does when this returns. Its sessions go on.
+    ///
+    /// # Errors
+    /// As for [`Postgres::stop`]; [`EngineError::Failed`] if it is no replica.
+    pub async fn promote(&self) -> Result<(), EngineError> {
+        self.with_server(Server::promote).await
+    }
+
+    fn child(server: Server) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()));
         let url = format!(
             "postgres://{USER}:{}@{address}/postgres?sslmode=disable",
             server.password()
         );
-        Ok(Self {
+        Self {
             url,
             address,
             server: Some(Arc::new(Mutex::new(server))),
-        })
+        }
     }
 
     /// The server at `url`, which is never stopped or killed.
@@ -152,12 +185,15 @@ impl Postgres {
     }
 
     async fn with_server(&self, step: fn(&mut Server) -> Result<(), EngineError>) -> Result<(), EngineError> {
-        let server = self.server.clone().ok_or(EngineError::NotOurs {
+        let server = self.ours()?;
+        blocking(move || step(&mut lock(&server))).await
+    }
+
+    fn ours(&self) -> Result<Arc<Mutex<Server>>, EngineError> {
+        self.server.clone().ok_or(EngineError::NotOurs {
             engine: ENGINE,
             variable: VARIABLE,
-        })?;
-        // A step that panicked has left a server that can still be stopped and started.
-        blocking(move || step(&mut server.lock().unwrap_or_else(PoisonError::into_inner))).await
+        })
     }
 }
 
@@ -171,8 +207,13 @@ impl fmt::Debug for Postgres {
     }
 }
 
+/// A step that panicked has left a server that can still be stopped and started.
+fn lock(server: &Mutex<Server>) -> MutexGuard<'_, Server> {
+    server.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Processes are waited for on a thread of their own: a test's runtime may have only one.
-async fn blocking<T, F>(work: F) -> Result<T, EngineError>
+pub(super) async fn blocking<T, F>(work: F) -> Result<T, EngineError>
 where
     T: Send + 'static,
     F: FnOnce() -> Result<T, EngineError> + Send + 'static,

@@ -1,5 +1,7 @@
 //! One PostgreSQL server as a child process: initdb, start, stop, crash. Blocking; `Postgres` moves it off the runtime.
 
+mod replica;
+
 use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -27,10 +29,10 @@ const PLACES: [&str; 4] = [
 const INSTALL: &str = "run tests/run, or apt-get install postgresql-15, or set STOCKROOM_TEST_POSTGRES_URL to a server for tests";
 
 /// Longer than any start seen, crash recovery on a busy machine included: a test must not fail because CI is slow.
-const PATIENCE: Duration = Duration::from_secs(60);
-const POLL: Duration = Duration::from_millis(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const POLL: Duration = Duration::from_millis(20);
 /// Between our look for a free port and the server's bind another process may take it.
-const PORT_TRIES: u8 = 5;
+pub(super) const PORT_TRIES: u8 = 5;
 
 /// A server, running or stopped, and all that is its own.
 #[derive(Debug)]
@@ -240,7 +242,7 @@ impl Server {
 
     /// A program of the engine that runs as the server's user, in the server's folder, in a process group of its own: the
     /// terminal's Ctrl-C is for the tests, the server is stopped by its owner.
-    fn command(&self, program: &str) -> Command {
+    fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(self.programs.join(program));
         command
             .current_dir(self.folder.path())
@@ -264,7 +266,7 @@ impl Drop for Server {
 }
 
 /// Root must run it as someone else; everyone else runs it as themselves.
-fn server_account(folder: &Folder) -> Result<Option<Account>, EngineError> {
+pub(super) fn server_account(folder: &Folder) -> Result<Option<Account>, EngineError> {
     if !folder.is_roots() {
         return Ok(None);
     }
@@ -278,8 +280,8 @@ fn server_account(folder: &Folder) -> Result<Option<Account>, EngineError> {
 
 /// A running postgres that is ended with its owner.
 #[derive(Debug)]
-struct Process {
-    child: Child,
+pub(super) struct Process {
+    pub(super) child: Child,
 }
 
 impl Process {

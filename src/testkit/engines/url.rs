@@ -25,6 +25,13 @@ pub(super) fn address(url: &str, port: u16) -> Option<SocketAddr> {
     full.to_socket_addrs().ok()?.next()
 }
 
+/// User and password of `url`, as they stand there.
+pub(super) fn credentials(url: &str) -> Option<(&str, &str)> {
+    let (host, _) = authority(url)?;
+    let before = url.get(url.find("://")? + 3..host)?.strip_suffix('@')?;
+    Some(before.split_once(':').unwrap_or((before, "")))
+}
+
 /// `url` with another address; credentials, database and parameters stay.
 pub(super) fn with_address(url: &str, address: SocketAddr) -> Option<String> {
     let (start, host) = authority(url)?;
@@ -56,6 +63,13 @@ mod tests {
         );
         assert_eq!(found("postgres://me@[::1]/shop").as_deref(), Some("[::1]:5432"));
         assert_eq!(found("no url"), None);
+    }
+
+    #[test]
+    fn user_and_password_are_found() {
+        assert_eq!(credentials("postgres://me:word@db/shop"), Some(("me", "word")));
+        assert_eq!(credentials("postgres://me@db"), Some(("me", "")));
+        assert_eq!(credentials("postgres://db"), None);
     }
 
     #[test]

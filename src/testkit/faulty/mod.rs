@@ -19,6 +19,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -75,6 +76,10 @@ impl Store for Faulty {
 
     fn readers(&self) -> &Readers {
         &self.readers
+    }
+
+    fn tolerant(&self, _bound: Duration) -> Option<Readers> {
+        None
     }
 
     fn epoch(&self) -> i64 {

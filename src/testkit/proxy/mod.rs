@@ -147,6 +147,18 @@ impl Proxy {
         self.shared.cut().closed().await;
     }
 
+    /// Leads to another server from now on, and cuts the connections to the one before: an address that moves when its
+    /// server is gone.
+    pub async fn lead_to(&self, target: SocketAddr) {
+        self.lead_new_to(target);
+        self.cut_all().await;
+    }
+
+    /// Leads new connections to another server; those that are open stay with theirs, as after a change of a name's address.
+    pub fn lead_new_to(&self, target: SocketAddr) {
+        self.shared.lead_to(target);
+    }
+
     /// Changes the state of the line; it is changed when this returns.
     pub async fn set_line(&self, line: Line) {
         let change = self.shared.set_line(line);

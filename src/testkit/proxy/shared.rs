@@ -30,7 +30,7 @@ pub(super) struct LineChange {
 
 #[derive(Debug)]
 pub(super) struct Shared {
-    target: SocketAddr,
+    target: Mutex<SocketAddr>,
     framing: Framing,
     line: watch::Sender<LineChange>,
     /// Each connection listens to it; replaced when it has been used.
@@ -50,7 +50,7 @@ struct State {
 impl Shared {
     pub(super) fn new(target: SocketAddr, framing: Framing) -> Self {
         Self {
-            target,
+            target: Mutex::new(target),
             framing,
             line: watch::Sender::new(LineChange {
                 number: 0,
@@ -62,7 +62,11 @@ impl Shared {
     }
 
     pub(super) fn target(&self) -> SocketAddr {
-        self.target
+        *lock(&self.target)
+    }
+
+    pub(super) fn lead_to(&self, target: SocketAddr) {
+        *lock(&self.target) = target;
     }
 
     pub(super) fn framing(&self) -> Framing {

@@ -80,6 +80,17 @@ impl Ground {
         }
     }
 
+    /// The same schema at another address.
+    pub(crate) fn with_url(&self, url: &str) -> Self {
+        let mut other = Self::at(url);
+        if let (Place::Postgres { schema: theirs, .. }, Place::Postgres { schema, .. }) =
+            (&mut other.place, &self.place)
+        {
+            theirs.clone_from(schema);
+        }
+        other
+    }
+
     /// A ground that is given by another process.
     pub(crate) fn given(url: String, schema: Option<String>) -> Self {
         let place = match schema {
@@ -200,6 +211,16 @@ impl Ground {
                     .collect()
             }
         }
+    }
+
+    /// Runs one statement on the server itself, not prepared and in no transaction of ours.
+    pub(crate) async fn plain(&self, sql: &str) {
+        let mut connection = sqlx::PgConnection::connect(self.url()).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
     }
 
     /// Everything that is stored, by table.

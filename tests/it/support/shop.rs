@@ -19,6 +19,7 @@ use stockroom::OrderQuery;
 use stockroom::OrderStatus;
 use stockroom::Owner;
 use stockroom::PageRequest;
+use stockroom::PostgresStore;
 use stockroom::Product;
 use stockroom::Quantity;
 use stockroom::Reference;
@@ -55,6 +56,24 @@ impl Shop {
     /// A shop whose clock stands where it stands.
     pub(crate) async fn of(builder: Builder) -> Self {
         Self::new(builder, |_| panic!("this shop's clock cannot be moved")).await
+    }
+
+    /// A shop on a store that was opened in a way of the test's own.
+    pub(crate) async fn on(store: PostgresStore) -> Self {
+        let store = Arc::new(store);
+        let clock = Arc::clone(&store);
+        Self::new(Stockroom::builder().store_arc(store), move |by| {
+            clock.shift_clock(by)
+        })
+        .await
+    }
+
+    /// The same shop whose reads may be so old.
+    pub(crate) fn stale_up_to(&self, bound: Duration) -> Self {
+        Self {
+            room: self.room.stale_up_to(bound),
+            shift: Arc::clone(&self.shift),
+        }
     }
 
     /// The same shop with another deadline.

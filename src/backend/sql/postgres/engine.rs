@@ -5,17 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sqlx::Postgres;
 use sqlx::Row as _;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::PgArguments;
+use sqlx::postgres::PgRow;
+use sqlx::query::Query;
 use uuid::Uuid;
 
 use super::commit::FUNCTION;
 use super::commit::about;
-use super::connect;
 use super::error;
 use super::error::Outcome;
+use super::line::Line;
 use super::reads::PostgresReads;
+use super::session::Plan as Prepared;
+use super::session::Session;
 use crate::backend::sql::answer;
 use crate::backend::sql::answer::Answer;
 use crate::backend::sql::committer::Applied;
@@ -33,15 +37,18 @@ use crate::error::Result;
 const VOID: &str = "/* stockroom commit.void */ INSERT INTO stockroom_commits (id, answer, at) VALUES ($1, NULL, $2) \
      ON CONFLICT (id) DO NOTHING RETURNING id";
 
-const OUTCOME: &str = "/* stockroom commit.outcome */ SELECT answer FROM stockroom_commits WHERE id = $1";
+/// It writes what is there already: the answer is as lasting as a commit before it is told. A server that restarted shows
+/// what its synchronous replica may not have yet, and a replica shows what it cannot vouch for; neither passes this.
+const OUTCOME: &str =
+    "/* stockroom commit.outcome */ UPDATE stockroom_commits SET at = at WHERE id = $1 RETURNING answer";
 
 /// What is added to the server's own limit before the reply is taken for lost.
 pub(super) const GRACE: Duration = Duration::from_secs(1);
 
 /// The committer's connection.
 pub(super) struct PostgresEngine {
-    options: PgConnectOptions,
-    connection: Option<PgConnection>,
+    line: Line,
+    connection: Option<Session>,
     reads: Arc<PostgresReads>,
     epoch: Epoch,
     patience: Duration,
@@ -49,13 +56,13 @@ pub(super) struct PostgresEngine {
 
 impl PostgresEngine {
     pub(super) fn new(
-        options: PgConnectOptions,
+        line: Line,
         reads: Arc<PostgresReads>,
         epoch: Epoch,
         statement_timeout: Duration,
     ) -> Self {
         Self {
-            options,
+            line,
             connection: None,
             reads,
             epoch,
@@ -71,10 +78,10 @@ impl PostgresEngine {
                 again: true,
             });
         };
-        let shift = self.reads.shift();
-        let answer = ask(&mut connection, commit, shift, plan);
+        let call = ask(commit, self.reads.shift(), plan);
+        let answer = connection.fetch(call, Prepared::Kept);
         let text = match tokio::time::timeout(self.patience, answer).await {
-            Ok(Ok(text)) => text,
+            Ok(Ok(rows)) => first(&rows),
             Ok(Err(error)) => {
                 let mapped = error::map(&error);
                 return Err(match error::outcome(&error) {
@@ -84,9 +91,7 @@ impl PostgresEngine {
                         Ran::Blocked(mapped)
                     }
                     known => {
-                        if !error::is_connection(&error) {
-                            self.connection = Some(connection);
-                        }
+                        self.connection = Some(connection);
                         Ran::Failed {
                             error: mapped,
                             again: known == Outcome::Repeat,
@@ -95,6 +100,7 @@ impl PostgresEngine {
                 });
             }
             Err(_) => {
+                connection.give_up();
                 return Err(Ran::Unknown(Error::new(
                     ErrorKind::Timeout,
                     "the reply took too long",
@@ -106,24 +112,20 @@ impl PostgresEngine {
     }
 }
 
-/// Calls the commit program, which is the whole database transaction unless one is open.
-pub(super) async fn ask(
-    connection: &mut PgConnection,
-    commit: Uuid,
-    shift: i64,
-    plan: &mut Plan,
-) -> Result<Option<String>, sqlx::Error> {
+/// The call of the commit program, which is the whole database transaction unless one is open.
+pub(super) fn ask(commit: Uuid, shift: i64, plan: &mut Plan) -> Query<'static, Postgres, PgArguments> {
     let mut payload = std::mem::take(&mut plan.payload);
     let released = std::mem::take(&mut payload.released);
-    // All rows are fetched, although there is one: only then has the server said that it committed.
-    let rows = sqlx::query(FUNCTION.call.as_str())
+    sqlx::query(FUNCTION.call.as_str())
         .bind(commit)
         .bind(shift)
         .bind(released)
         .bind(document(payload, plan.epoch, plan.writes))
-        .fetch_all(connection)
-        .await?;
-    Ok(rows.first().and_then(|row| row.try_get(0).ok()))
+}
+
+/// What the program answered.
+pub(super) fn first(rows: &[PgRow]) -> Option<String> {
+    rows.first().and_then(|row| row.try_get(0).ok())
 }
 
 /// Reads what the program answered.
@@ -153,8 +155,9 @@ fn document(payload: Payload, epoch: i64, writes: bool) -> String {
 #[async_trait]
 impl Engine for PostgresEngine {
     async fn ready(&mut self) -> Result<()> {
-        if self.connection.is_none() {
-            self.connection = Some(connect::connect(&self.options).await?);
+        if !self.connection.as_ref().is_some_and(Session::is_sound) {
+            self.connection = None;
+            self.connection = Some(self.line.open().await?);
         }
         Ok(())
     }
@@ -172,7 +175,7 @@ impl Engine for PostgresEngine {
 
     fn second(&self) -> Option<Self> {
         Some(Self {
-            options: self.options.clone(),
+            line: self.line.clone(),
             connection: None,
             reads: Arc::clone(&self.reads),
             epoch: self.epoch.clone(),
@@ -185,19 +188,19 @@ impl Engine for PostgresEngine {
             return Err(Error::new(ErrorKind::Unavailable, "not connected"));
         };
         let look = async {
-            let void = sqlx::query(VOID)
-                .bind(commit)
-                .bind(self.reads.shift())
-                .fetch_all(&mut connection)
-                .await?;
-            if !void.is_empty() {
-                return Ok(None);
-            }
-            let row = sqlx::query(OUTCOME)
-                .bind(commit)
-                .fetch_one(&mut connection)
-                .await?;
-            row.try_get::<Option<String>, _>(0)
+            connection.begin().await?;
+            let void = sqlx::query(VOID).bind(commit).bind(self.reads.shift());
+            let void = connection.run(void, Prepared::Kept).await?;
+            let found = if void.is_empty() {
+                let outcome = sqlx::query(OUTCOME).bind(commit);
+                let rows = connection.run(outcome, Prepared::Kept).await?;
+                let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+                row.try_get::<Option<String>, _>(0)?
+            } else {
+                None
+            };
+            connection.commit().await?;
+            Ok::<_, sqlx::Error>(found)
         };
         let found = match tokio::time::timeout(self.patience, look).await {
             Ok(Ok(found)) => found,

@@ -44,7 +44,10 @@ fn repeatable(code: &str) -> Option<(ErrorKind, &'static str)> {
         RACED => (ErrorKind::Conflict, "a key was taken meanwhile"),
         "40001" | "40P01" => (ErrorKind::Conflict, "the transaction collided with another"),
         // A plan or a statement of before a change of the schema: a fresh connection prepares anew.
-        "0A000" | "26000" => (ErrorKind::Unavailable, "the schema changed under the connection"),
+        "0A000" | "26000" => (
+            ErrorKind::Unavailable,
+            "the schema changed under the connection, or the pooler's server became a replica",
+        ),
         "25006" => (
             ErrorKind::Unavailable,
             "the server takes no writes: it is not the primary",
@@ -150,13 +153,12 @@ pub(super) fn outcome(error: &sqlx::Error) -> Outcome {
     sorted(error).2
 }
 
-/// Whether the connection is lost or stale, so that a read may go on with another one.
+/// Whether the connection is lost or stale, so that a read may go on with another one. The others to the same server are
+/// out of date then as well: after a change of the schema they all hold plans of before, and 0A000 is also what a replica
+/// answers to a pooler's client.
 pub(super) fn is_connection(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|database| database.code());
-    match code.as_deref() {
-        Some(code) => {
-            matches!(code, "0A000" | "26000" | "57P01" | "57P02" | "57P05") || code.starts_with("08")
-        }
+    match code(error).as_deref() {
+        Some(code) => matches!(code, "0A000" | "26000") || is_failover(code),
         None => matches!(
             error,
             sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed
@@ -165,8 +167,7 @@ pub(super) fn is_connection(error: &sqlx::Error) -> bool {
 }
 
 fn has_code(error: &sqlx::Error, codes: &[&str]) -> bool {
-    let code = error.as_database_error().and_then(|database| database.code());
-    code.is_some_and(|code| codes.contains(&&*code))
+    code(error).is_some_and(|code| codes.contains(&code.as_str()))
 }
 
 /// Whether a key was taken between look and write.
@@ -182,6 +183,22 @@ pub(super) fn is_undefined(error: &sqlx::Error) -> bool {
 /// Whether no statement can run: no transaction is open, or the one that is has failed.
 pub(super) fn is_outside(error: &sqlx::Error) -> bool {
     has_code(error, &["25P01", "25P02"])
+}
+
+/// Whether a server answered that will be ready soon.
+pub(super) fn is_starting(error: &sqlx::Error) -> bool {
+    code(error).as_deref() == Some("57P03")
+}
+
+fn is_failover(code: &str) -> bool {
+    matches!(code, "25006" | "57P01" | "57P02" | "57P03" | "57P05") || code.starts_with("08")
+}
+
+fn code(error: &sqlx::Error) -> Option<String> {
+    error
+        .as_database_error()
+        .and_then(|database| database.code())
+        .map(std::borrow::Cow::into_owned)
 }
 
 #[cfg(test)]
@@ -202,6 +219,8 @@ mod tests {
             ("08006", ErrorKind::Unavailable, Outcome::Unknown),
             ("40003", ErrorKind::Unavailable, Outcome::Unknown),
             ("57P01", ErrorKind::Unavailable, Outcome::Unknown),
+            ("57P02", ErrorKind::Unavailable, Outcome::Unknown),
+            ("57P03", ErrorKind::Unavailable, Outcome::Repeat),
             ("57014", ErrorKind::Timeout, Outcome::Final),
             ("28P01", ErrorKind::Unauthenticated, Outcome::Final),
             ("42501", ErrorKind::PermissionDenied, Outcome::Final),

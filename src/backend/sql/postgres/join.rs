@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::PostgresStore;
 use super::engine::GRACE;
 use super::engine::ask;
+use super::engine::first;
 use super::engine::ran;
 use super::error;
 use super::schema::Home;
@@ -199,8 +200,9 @@ impl Guest for PostgresGuest<'_> {
 
     async fn run(&mut self, commit: Uuid, plan: &mut Plan) -> Ran {
         let patience = self.statement_timeout + GRACE;
-        match within(patience, ask(self.connection, commit, self.shift, plan)).await {
-            Ok(text) => ran(text),
+        let rows = ask(commit, self.shift, plan).fetch_all(&mut *self.connection);
+        match within(patience, rows).await {
+            Ok(rows) => ran(first(&rows)),
             Err(error) => Ran::Failed {
                 // Whoever took the key has committed: the next look sees it.
                 again: error::is_raced(&error),

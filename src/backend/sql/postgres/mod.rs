@@ -5,6 +5,7 @@
 //! - Rows that another transaction keeps locked delay the writes to these rows only, until their deadlines: see
 //!   the committer's lanes.
 //! - Reads have a pool of their own. A connection on which a read was cut short is closed, never reused.
+//! - Only a server that takes writes is worked with. After a failover no connection to the old one is used again.
 
 mod changes;
 mod commit;
@@ -13,10 +14,14 @@ mod engine;
 mod error;
 mod join;
 mod letters;
+mod line;
+mod options;
 mod place;
 mod pool;
 mod reads;
+mod replica;
 mod schema;
+mod session;
 #[cfg(test)]
 #[cfg(all(unix, feature = "testkit"))]
 mod tests;
@@ -26,10 +31,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use self::options::PostgresOptions;
+
 use self::changes::PostgresChanges;
 use self::engine::PostgresEngine;
+use self::line::Generation;
+use self::line::Line;
 use self::pool::Pool;
 use self::reads::PostgresReads;
+use self::replica::Replica;
+use self::replica::TolerantReads;
 use self::schema::Home;
 use super::committer::Committer;
 use super::coordination::SqlCoordination;
@@ -40,89 +51,18 @@ use crate::spi::changes::ChangeSource;
 use crate::spi::changes::Coordination;
 use crate::spi::store::Capability;
 use crate::spi::store::Committed;
-use crate::spi::store::Migrate;
 use crate::spi::store::Readers;
 use crate::spi::store::Store;
 use crate::spi::store::WriteSet;
 
 static CAPABILITY: Capability = super::capability("postgresql");
 
-/// How to open a shop on PostgreSQL. `Debug` shows neither user nor password.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct PostgresOptions {
-    url: String,
-    /// The schema of the shop; the first of the role's search path unless told otherwise.
-    pub schema: Option<String>,
-    /// What to do about the tables.
-    pub migrate: Migrate,
-    /// Connections for reads; 10 unless told otherwise.
-    pub readers: u32,
-    /// How long one statement may take on the server; 5 s unless told otherwise. A write whose reply takes longer is
-    /// looked for on a fresh connection.
-    pub statement_timeout: Duration,
-}
-
-impl std::fmt::Debug for PostgresOptions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PostgresOptions")
-            .field("schema", &self.schema)
-            .field("migrate", &self.migrate)
-            .field("readers", &self.readers)
-            .field("statement_timeout", &self.statement_timeout)
-            .finish_non_exhaustive()
-    }
-}
-
-impl PostgresOptions {
-    /// Opens the database at `url`, as in `postgres://user:password@host/database`.
-    ///
-    /// - Unless the address says otherwise (`sslmode=`), TLS is used where the server offers it. Over a network use
-    ///   `sslmode=verify-full` with `sslrootcert=`.
-    pub fn new(url: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
-            schema: None,
-            migrate: Migrate::Create,
-            readers: 10,
-            statement_timeout: Duration::from_secs(5),
-        }
-    }
-
-    /// The schema of the shop, one of lower-case letters, digits and underscores; it is created with the tables.
-    #[must_use]
-    pub fn schema(mut self, schema: impl Into<String>) -> Self {
-        self.schema = Some(schema.into());
-        self
-    }
-
-    /// What to do about the tables.
-    #[must_use]
-    pub fn migrate(mut self, migrate: Migrate) -> Self {
-        self.migrate = migrate;
-        self
-    }
-
-    /// Connections for reads.
-    #[must_use]
-    pub fn readers(mut self, readers: u32) -> Self {
-        self.readers = readers;
-        self
-    }
-
-    /// How long one statement may take on the server.
-    #[must_use]
-    pub fn statement_timeout(mut self, timeout: Duration) -> Self {
-        self.statement_timeout = timeout;
-        self
-    }
-}
-
 /// A shop on PostgreSQL.
 #[derive(Debug)]
 pub struct PostgresStore {
     reads: Arc<PostgresReads>,
     readers: Readers,
+    replica: Option<Arc<Replica>>,
     committer: Committer,
     epoch: Epoch,
     /// Whose database it is, for transactions that are joined.
@@ -136,25 +76,30 @@ impl PostgresStore {
     /// # Errors
     /// - `Config` when the address, the database or the tables do not fit.
     /// - `Unauthenticated` when user or password are wrong; `PermissionDenied` when the role may not create tables.
-    /// - `Unavailable` when no server answers.
+    /// - `Unavailable` when no server answers, or one that takes no writes.
     pub async fn connect(options: PostgresOptions) -> Result<Self> {
-        let connect = connect::options(&options)?;
-        let home = schema::prepare(&connect, &options).await?;
+        let generation = Generation::default();
+        let direct = Line::direct(&options, generation.clone())?;
+        let home = schema::prepare(&direct, &options).await?;
         let epoch = Epoch::new(home.epoch);
+        let size = options.readers.max(1);
         let reads = Arc::new(PostgresReads::new(Pool::new(
-            connect.clone(),
-            options.readers.max(1),
+            Line::shared(&options, generation)?,
+            size,
         )));
-        let engine = PostgresEngine::new(
-            connect::committing(&connect),
-            reads.clone(),
-            epoch.clone(),
-            options.statement_timeout,
-        );
+        let replica = match &options.replica {
+            Some(url) => {
+                let pool = Pool::new(Line::replica(url, &options)?, size);
+                Some(Arc::new(Replica::new(pool, reads.clone())))
+            }
+            None => None,
+        };
+        let engine = PostgresEngine::new(direct, reads.clone(), epoch.clone(), options.statement_timeout);
         let committer = Committer::start(engine);
         Ok(Self {
             readers: super::readers(&reads),
             reads,
+            replica,
             committer,
             epoch,
             home,
@@ -177,6 +122,11 @@ impl Store for PostgresStore {
 
     fn readers(&self) -> &Readers {
         &self.readers
+    }
+
+    fn tolerant(&self, bound: Duration) -> Option<Readers> {
+        let replica = self.replica.clone().filter(|_| !bound.is_zero())?;
+        Some(super::readers(&Arc::new(TolerantReads { replica, bound })))
     }
 
     fn epoch(&self) -> i64 {
@@ -211,5 +161,8 @@ impl Store for PostgresStore {
     async fn close(&self) {
         self.committer.close().await;
         self.reads.close().await;
+        if let Some(replica) = &self.replica {
+            replica.close().await;
+        }
     }
 }

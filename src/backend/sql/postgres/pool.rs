@@ -12,13 +12,13 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
-use sqlx::Connection as _;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::postgres::PgConnection;
 use tokio::sync::Semaphore;
 use tokio::sync::SemaphorePermit;
 
-use super::connect;
+use super::line::Closed;
+use super::line::Generation;
+use super::line::Line;
+use super::session::Session;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -34,20 +34,20 @@ const LIFE: Duration = Duration::from_secs(30 * 60);
 
 /// Connections to one server.
 pub(super) struct Pool {
-    options: PgConnectOptions,
+    line: Line,
     permits: Semaphore,
     idle: Mutex<Vec<Kept>>,
 }
 
 struct Kept {
-    connection: PgConnection,
+    session: Session,
     born: Instant,
     used: Instant,
 }
 
 /// A connection in use. Dropped, it is closed; [`Borrowed::give_back`] keeps it.
 pub(super) struct Borrowed<'a> {
-    pub(super) connection: PgConnection,
+    pub(super) session: Session,
     born: Instant,
     pool: &'a Pool,
     _permit: SemaphorePermit<'a>,
@@ -64,32 +64,32 @@ impl std::fmt::Debug for Pool {
 
 impl Pool {
     /// A pool that opens its connections when they are needed.
-    pub(super) fn new(options: PgConnectOptions, size: u32) -> Self {
+    pub(super) fn new(line: Line, size: u32) -> Self {
         let size = usize::try_from(size).unwrap_or(1);
         Self {
-            options,
+            line,
             permits: Semaphore::new(size),
             idle: Mutex::new(Vec::with_capacity(size)),
         }
     }
 
     /// Waits for a permit, then takes a connection that lies idle or opens one. The caller brings the deadline.
-    pub(super) async fn borrow(&self) -> Result<Borrowed<'_>> {
-        let closed = |_| Error::new(ErrorKind::Unavailable, "the store is closed");
+    pub(super) async fn borrow(&self) -> Result<Borrowed<'_>, Closed> {
+        let closed = |_| Closed::Failed(Error::new(ErrorKind::Unavailable, "the store is closed"));
         let permit = self.permits.acquire().await.map_err(closed)?;
         while let Some(kept) = self.pop() {
-            if let Some(connection) = still_good(kept.connection, kept.used).await {
+            if let Some(session) = still_good(kept.session, kept.used).await {
                 return Ok(Borrowed {
-                    connection,
+                    session,
                     born: kept.born,
                     pool: self,
                     _permit: permit,
                 });
             }
         }
-        let connection = connect::connect(&self.options).await?;
+        let session = self.line.open().await?;
         Ok(Borrowed {
-            connection,
+            session,
             born: Instant::now(),
             pool: self,
             _permit: permit,
@@ -98,13 +98,15 @@ impl Pool {
 
     fn pop(&self) -> Option<Kept> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|kept| kept.used.elapsed() < FORGOTTEN && kept.born.elapsed() < LIFE);
+        idle.retain(|kept| {
+            kept.used.elapsed() < FORGOTTEN && kept.born.elapsed() < LIFE && kept.session.is_sound()
+        });
         idle.pop()
     }
 
-    /// Drops every idle connection: after one was found dead, the others were opened to the same server.
-    pub(super) fn forget_idle(&self) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    /// Which of its sessions are up to date.
+    pub(super) fn generation(&self) -> &Generation {
+        self.line.generation()
     }
 
     /// Refuses further use and closes what lies idle; what is in use is closed when it ends.
@@ -113,30 +115,30 @@ impl Pool {
         let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
         for kept in idle {
             // The server notices a closed socket as well.
-            let _ = tokio::time::timeout(PING, kept.connection.close()).await;
+            let _ = tokio::time::timeout(PING, kept.session.close()).await;
         }
     }
 }
 
-async fn still_good(mut connection: PgConnection, used: Instant) -> Option<PgConnection> {
+async fn still_good(mut session: Session, used: Instant) -> Option<Session> {
     if used.elapsed() < IDLE {
-        return Some(connection);
+        return Some(session);
     }
-    matches!(tokio::time::timeout(PING, connection.ping()).await, Ok(Ok(()))).then_some(connection)
+    matches!(tokio::time::timeout(PING, session.ping()).await, Ok(Ok(()))).then_some(session)
 }
 
 impl Borrowed<'_> {
-    /// Keeps the connection for others; only after a statement ended and its reply was read to the end.
+    /// Keeps the connection for others, if its last reply was read to the end and it is up to date.
     pub(super) fn give_back(self) {
         let Self {
-            connection,
+            session,
             born,
             pool,
             _permit,
         } = self;
-        if !pool.permits.is_closed() {
+        if session.is_sound() && !pool.permits.is_closed() {
             let kept = Kept {
-                connection,
+                session,
                 born,
                 used: Instant::now(),
             };

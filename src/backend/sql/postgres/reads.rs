@@ -15,7 +15,10 @@ use sqlx::query::Query;
 use uuid::Uuid;
 
 use super::error;
+use super::line::Closed;
+use super::line::Generation;
 use super::pool::Pool;
+use super::session::Plan;
 use crate::backend::sql::dialect::Arg;
 use crate::backend::sql::dialect::Reads;
 use crate::backend::sql::dialect::Statement;
@@ -23,6 +26,7 @@ use crate::backend::sql::dialect::Text;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
+use crate::resilience::Backoff;
 use crate::resilience::Deadline;
 
 /// Attempts of one read: a stale connection is noticed only when it is used.
@@ -57,6 +61,11 @@ impl PostgresReads {
             .map(|_| ())
     }
 
+    /// Which of the sessions to the writer are up to date.
+    pub(super) fn generation(&self) -> &Generation {
+        self.pool.generation()
+    }
+
     pub(super) async fn close(&self) {
         self.pool.close().await;
     }
@@ -79,29 +88,22 @@ impl PostgresReads {
             Text::Constant(statement) => sqlx::query(statement.postgres),
             Text::Composed(sql) => sqlx::query(AssertSqlSafe(sql.clone())),
         };
-        match args
-            .iter()
-            .fold(query.persistent(plan == Plan::Kept), bind)
-            .fetch_all(&mut borrowed.connection)
-            .await
-        {
-            Ok(rows) => {
-                borrowed.give_back();
-                Ok(rows)
+        let query = args.iter().fold(query, bind);
+        let fetched = borrowed.session.fetch(query, plan).await;
+        borrowed.give_back();
+        fetched.map_err(|error| {
+            if error::is_connection(&error) {
+                Failed::Connection(error)
+            } else {
+                Failed::Statement(error)
             }
-            Err(error) if error::is_connection(&error) => Err(Failed::Connection(error)),
-            Err(error) => {
-                if error.as_database_error().is_some() {
-                    borrowed.give_back();
-                }
-                Err(Failed::Statement(error))
-            }
-        }
+        })
     }
 
     /// Repeats the statement where a connection turns out to be stale.
     async fn repeat(&self, text: &Text, args: &[Arg], plan: Plan, deadline: Deadline) -> Result<Vec<PgRow>> {
         let mut attempt = 1;
+        let mut waits = 0;
         loop {
             match deadline.bound(self.attempt(text, args, plan)).await {
                 None => {
@@ -113,9 +115,17 @@ impl PostgresReads {
                 Some(Ok(rows)) => return Ok(rows),
                 Some(Err(Failed::Connection(_))) if attempt < ATTEMPTS => {
                     attempt += 1;
-                    self.pool.forget_idle();
                 }
-                Some(Err(Failed::Connecting(error))) => return Err(error),
+                Some(Err(Failed::Connecting(Closed::NotYet(error)))) => {
+                    // A failover is under way: the address will lead to the new writer.
+                    let pause = Backoff::default().next(waits);
+                    waits += 1;
+                    if pause >= deadline.remaining() {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(pause).await;
+                }
+                Some(Err(Failed::Connecting(Closed::Failed(error)))) => return Err(error),
                 Some(Err(Failed::Connection(error) | Failed::Statement(error))) => {
                     return Err(error::map(&error));
                 }
@@ -124,26 +134,20 @@ impl PostgresReads {
     }
 }
 
-/// What becomes of a statement's plan.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Plan {
-    /// It is kept on the connection.
-    Kept,
-    /// It is used once.
-    Once,
-}
-
 /// How an attempt to read failed.
 enum Failed {
     /// No connection could be had.
-    Connecting(Error),
+    Connecting(Closed),
     /// The connection was lost, or prepared for an older schema.
     Connection(sqlx::Error),
     /// The statement was refused.
     Statement(sqlx::Error),
 }
 
-fn bind<'q>(query: Query<'q, Postgres, PgArguments>, arg: &'q Arg) -> Query<'q, Postgres, PgArguments> {
+pub(super) fn bind<'q>(
+    query: Query<'q, Postgres, PgArguments>,
+    arg: &'q Arg,
+) -> Query<'q, Postgres, PgArguments> {
     match arg {
         Arg::Ids(ids) => query.bind(ids),
         Arg::Texts(texts) => query.bind(texts),

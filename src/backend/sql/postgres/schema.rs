@@ -2,13 +2,12 @@
 
 use sqlx::AssertSqlSafe;
 use sqlx::Row as _;
-use sqlx::postgres::PgConnectOptions;
 use sqlx::postgres::PgConnection;
 
 use super::PostgresOptions;
 use super::commit::FUNCTION;
-use super::connect;
 use super::error;
+use super::line::Line;
 use crate::backend::sql::migrate::Migration;
 use crate::backend::sql::migrate::pending;
 use crate::error::Error;
@@ -57,8 +56,12 @@ pub(super) struct Home {
 }
 
 /// Checks the schema, or brings it to this version, in one transaction; tells whose database it is.
-pub(super) async fn prepare(connect: &PgConnectOptions, options: &PostgresOptions) -> Result<Home> {
-    let mut connection = connect::connect(connect).await?;
+pub(super) async fn prepare(line: &Line, options: &PostgresOptions) -> Result<Home> {
+    let opened = line
+        .open()
+        .await
+        .map_err(|closed| Error::from(closed).operation("open"))?;
+    let mut connection = opened.into_inner();
     let result = within(&mut connection, options)
         .await
         .map_err(|error| error.operation("open"));
@@ -75,6 +78,10 @@ async fn within(connection: &mut PgConnection, options: &PostgresOptions) -> Res
         "SET LOCAL statement_timeout = 60000; SET LOCAL lock_timeout = 30000".to_owned(),
     )
     .await?;
+    if let Some(schema) = &options.schema {
+        // Behind a pooler the session has no settings of ours.
+        execute(connection, format!("SET LOCAL search_path = {schema}")).await?;
+    }
     execute(connection, LOCK.to_owned()).await?;
     if let (Some(schema), Migrate::Create | Migrate::Apply) = (&options.schema, options.migrate) {
         // The name was checked to be of lower-case letters, digits and underscores.
@@ -93,6 +100,7 @@ async fn within(connection: &mut PgConnection, options: &PostgresOptions) -> Res
     for migration in missing {
         execute(connection, migration.sql.to_owned()).await?;
         sqlx::query(APPLIED)
+            .persistent(false)
             .bind(migration.version)
             .execute(&mut *connection)
             .await
@@ -116,6 +124,7 @@ async fn home(connection: &mut PgConnection) -> Result<Home, sqlx::Error> {
 /// Installs this version's commit function beside those of other versions.
 async fn install(connection: &mut PgConnection, migrate: Migrate) -> Result<()> {
     let row = sqlx::query(HAS_FUNCTION)
+        .persistent(false)
         .bind(&FUNCTION.name)
         .fetch_one(&mut *connection)
         .await;
@@ -150,6 +159,7 @@ where
     T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
 {
     let row = sqlx::query(sql)
+        .persistent(false)
         .fetch_one(connection)
         .await
         .map_err(|error| error::map(&error))?;

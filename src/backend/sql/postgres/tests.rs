@@ -6,7 +6,8 @@ use sqlx::postgres::PgConnection;
 
 use super::PostgresOptions;
 use super::PostgresStore;
-use super::connect;
+use super::line::Generation;
+use super::line::Line;
 use super::schema;
 use crate::backend::sql::coordination;
 use crate::backend::sql::dialect::Statement;
@@ -57,9 +58,9 @@ async fn connection(schema: &str) -> Option<PgConnection> {
     let options = PostgresOptions::new(postgres.url())
         .schema(schema)
         .migrate(Migrate::Apply);
-    let connect = connect::options(&options).unwrap();
-    schema::prepare(&connect, &options).await.unwrap();
-    Some(connect::connect(&connect).await.unwrap())
+    let line = Line::direct(&options, Generation::default()).unwrap();
+    schema::prepare(&line, &options).await.unwrap();
+    Some(line.open().await.unwrap().into_inner())
 }
 
 async fn run(connection: &mut PgConnection, sql: String) -> Vec<String> {

@@ -5,6 +5,7 @@
 //!   every write until it ends. Keep such transactions short; a committer gives up a batch after some twenty seconds.
 //! - Reads have their own connections and are not blocked by writes. A shop in memory has one connection for both.
 
+mod backup;
 mod changes;
 mod commit;
 mod error;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::sqlite::SqliteJournalMode;
 use sqlx::sqlite::SqlitePool;
@@ -98,6 +100,10 @@ pub struct SqliteStore {
     reads: Arc<SqliteReads>,
     readers: Readers,
     writer: SqlitePool,
+    /// How the file is opened; a shop in memory has none.
+    file: Option<SqliteConnectOptions>,
+    /// The connection of a copy that was dropped, which may be under way yet.
+    copying: tokio::sync::Mutex<Option<SqliteConnection>>,
     committer: Committer,
     epoch: Epoch,
     /// Whose database it is, for transactions that are joined.
@@ -140,7 +146,7 @@ impl SqliteStore {
             writer.clone()
         } else {
             pool(options.readers.max(1))
-                .connect_with(connect)
+                .connect_with(connect.clone())
                 .await
                 .map_err(|error| error::opening(&error))?
         };
@@ -152,6 +158,8 @@ impl SqliteStore {
             readers: super::readers(&reads),
             reads,
             writer,
+            file: (!memory).then_some(connect),
+            copying: tokio::sync::Mutex::new(None),
             committer,
             epoch,
             shop,
@@ -173,6 +181,10 @@ impl Store for SqliteStore {
 
     fn readers(&self) -> &Readers {
         &self.readers
+    }
+
+    fn tolerant(&self, _bound: Duration) -> Option<Readers> {
+        None
     }
 
     fn epoch(&self) -> i64 {

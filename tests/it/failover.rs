@@ -1,0 +1,432 @@
+//! The writer is lost and a replica takes its place: what was acknowledged is there, once, and nothing else works on.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use stockroom::CartId;
+use stockroom::ErrorKind;
+use stockroom::OrderId;
+use stockroom::PageRequest;
+use stockroom::Place;
+use stockroom::PostgresOptions;
+use stockroom::PostgresStore;
+use stockroom::testkit::engines;
+use stockroom::testkit::engines::Postgres;
+use stockroom::testkit::proxy::Direction;
+use stockroom::testkit::proxy::Line;
+use stockroom::testkit::proxy::Loss;
+use stockroom::testkit::proxy::Proxy;
+use stockroom::testkit::proxy::When;
+
+use crate::support::Ground;
+use crate::support::Shop;
+use crate::support::berlin;
+use crate::support::crowd;
+use crate::support::key;
+use crate::support::until;
+
+/// What the commit of a batch begins with, and no other statement.
+const COMMIT: &str = "/* stockroom commit */";
+/// Longer than a failover takes here.
+const DEADLINE: Duration = Duration::from_secs(20);
+const CALLERS: usize = 16;
+
+/// A writer and its replica, and an address that leads to the writer.
+struct Pair {
+    writer: Postgres,
+    replica: Postgres,
+    address: Proxy,
+    ground: Ground,
+}
+
+impl Pair {
+    async fn start() -> Option<Self> {
+        let writer = engines::require(Postgres::spawn().await).unwrap()?;
+        let replica = writer.replica().await.unwrap();
+        let address = Proxy::start(writer.address()).await.unwrap();
+        let ground = Ground::at(&writer.url_through(address.address()));
+        Some(Self {
+            writer,
+            replica,
+            address,
+            ground,
+        })
+    }
+
+    /// The same shop as `ground`, straight on one of the servers.
+    fn on(&self, server: &Postgres) -> Ground {
+        self.ground.with_url(server.url())
+    }
+}
+
+async fn prepare(ground: &Ground) -> Shop {
+    let shop = ground.open().await;
+    shop.stock("MUG", 1_000_000).await;
+    for sku in ["INBOX", "CART"] {
+        shop.stock(sku, 1).await;
+    }
+    shop
+}
+
+/// Waits until the replica has what the writer has; it cannot be waited for otherwise, since commits do not.
+async fn caught_up(pair: &Pair) {
+    let lsn = pair
+        .on(&pair.writer)
+        .texts("SELECT pg_current_wal_lsn()::text")
+        .await;
+    let there = format!("SELECT (pg_last_wal_replay_lsn() >= '{}')::text", lsn[0]);
+    let replica = pair.on(&pair.replica);
+    until("the replica has it", async || {
+        replica.texts(&there).await == ["true"]
+    })
+    .await;
+}
+
+/// What the callers were told: whether a write was acknowledged, or may have been applied.
+#[derive(Debug, Default)]
+struct Told {
+    receipts: BTreeMap<String, bool>,
+    orders: BTreeMap<String, Option<OrderId>>,
+    lines: i64,
+    doubtful_lines: i64,
+    refused: u64,
+}
+
+impl Told {
+    fn add(&mut self, other: Self) {
+        self.receipts.extend(other.receipts);
+        self.orders.extend(other.orders);
+        self.lines += other.lines;
+        self.doubtful_lines += other.doubtful_lines;
+        self.refused += other.refused;
+    }
+}
+
+/// One keyed order, one receipt and one cart line without a key, each noted with what its caller was told.
+async fn trade(shop: &Shop, cart: CartId, name: &str, told: &mut Told) {
+    let note = format!("receipt {name}");
+    match shop.inventory().adjust("INBOX", &berlin(), 1, &note).await {
+        Ok(_) => drop(told.receipts.insert(note, true)),
+        Err(error) if error.is(ErrorKind::OutcomeUnknown) => drop(told.receipts.insert(note, false)),
+        Err(_) => told.refused += 1,
+    }
+    match shop.carts().add(cart, "CART", 1).await {
+        Ok(_) => told.lines += 1,
+        Err(error) if error.is(ErrorKind::OutcomeUnknown) => told.doubtful_lines += 1,
+        Err(_) => told.refused += 1,
+    }
+    let Ok(mugs) = shop.try_cart(&[("MUG", 1)]).await else {
+        told.refused += 1;
+        return;
+    };
+    let Ok(quote) = shop.checkout().quote(mugs).await else {
+        told.refused += 1;
+        return;
+    };
+    match shop.checkout().place(Place::quote(quote).key(key(name))).await {
+        Ok(placed) => drop(told.orders.insert(name.to_owned(), Some(placed.order.id))),
+        Err(error) if error.is(ErrorKind::OutcomeUnknown) => drop(told.orders.insert(name.to_owned(), None)),
+        Err(_) => told.refused += 1,
+    }
+}
+
+/// The notes of every receipt that is stored; each is there once, or this fails.
+async fn stored_receipts(shop: &Shop) -> BTreeSet<String> {
+    let mut notes = BTreeSet::new();
+    let mut page = PageRequest::new(200).unwrap();
+    loop {
+        let found = shop
+            .inventory()
+            .movements("INBOX", &berlin(), page)
+            .await
+            .unwrap();
+        for movement in found.items {
+            if let Some(note) = movement.note.filter(|note| note.starts_with("receipt ")) {
+                assert!(notes.insert(note.clone()), "twice: {note}");
+            }
+        }
+        match found.next {
+            Some(next) => page = PageRequest::new(200).unwrap().after(next),
+            None => return notes,
+        }
+    }
+}
+
+async fn assert_true(shop: &Shop, carts: &[CartId], told: &Told) {
+    let stored = stored_receipts(shop).await;
+    for (note, acknowledged) in &told.receipts {
+        assert!(!acknowledged || stored.contains(note), "lost: {note}");
+    }
+    for note in &stored {
+        assert!(told.receipts.contains_key(note), "refused and stored: {note}");
+    }
+    let units = i64::try_from(stored.len()).unwrap();
+    assert_eq!(shop.level("INBOX").await.on_hand, 1 + units);
+
+    let mut lines = 0;
+    for cart in carts {
+        let cart = shop.carts().require(*cart).await.unwrap();
+        lines += cart.lines.iter().map(|line| line.quantity.get()).sum::<i64>();
+    }
+    assert!(
+        (told.lines..=told.lines + told.doubtful_lines).contains(&lines),
+        "{lines} in the carts, {} acknowledged, {} in doubt",
+        told.lines,
+        told.doubtful_lines
+    );
+
+    let orders: BTreeSet<_> = shop.every_order().await.iter().map(|order| order.id).collect();
+    let known: BTreeSet<_> = told.orders.values().flatten().copied().collect();
+    assert_eq!(
+        known.len(),
+        told.orders.values().flatten().count(),
+        "one order was given twice"
+    );
+    let doubtful = told.orders.values().filter(|order| order.is_none()).count();
+    assert!(known.is_subset(&orders), "an acknowledged order is lost");
+    assert!(
+        orders.len() <= known.len() + doubtful,
+        "an order that nobody was told of"
+    );
+    shop.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_was_acknowledged_survives_failovers_once() {
+    let Some(mut pair) = Pair::start().await else {
+        return;
+    };
+    let rounds = if engines::setting("STOCKROOM_SOAK").is_some() {
+        20
+    } else {
+        2
+    };
+    pair.writer.wait_for_replicas().await.unwrap();
+    let shop = prepare(&pair.ground).await;
+    let mut carts = Vec::new();
+    for _ in 0..CALLERS {
+        carts.push(shop.cart(&[]).await);
+    }
+    let told = Arc::new(Mutex::new(Told::default()));
+    for round in 0..rounds {
+        let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let seller = shop.within(DEADLINE);
+        let trading = tokio::spawn({
+            let (stop, done, told, carts) = (stop.clone(), done.clone(), told.clone(), carts.clone());
+            async move {
+                let all = crowd(CALLERS, move |caller| {
+                    let (stop, done, seller) = (stop.clone(), done.clone(), seller.clone());
+                    let cart = carts[caller];
+                    async move {
+                        let mut mine = Told::default();
+                        for number in 0.. {
+                            if stop.load(Ordering::Relaxed) {
+                                break;
+                            }
+                            let before = mine.receipts.len();
+                            trade(&seller, cart, &format!("{round}-{caller}-{number}"), &mut mine).await;
+                            done.fetch_add(u64::from(mine.receipts.len() > before), Ordering::Relaxed);
+                        }
+                        mine
+                    }
+                });
+                for mine in all.await {
+                    told.lock().unwrap().add(mine);
+                }
+            }
+        });
+        until("trade goes on", async || done.load(Ordering::Relaxed) > 100).await;
+        pair.writer.crash().await.unwrap();
+        pair.replica.promote().await.unwrap();
+        pair.address.lead_to(pair.replica.address()).await;
+        let (begun, before) = (Instant::now(), done.load(Ordering::Relaxed));
+        until("writes resume", async || done.load(Ordering::Relaxed) > before).await;
+        println!(
+            "round {round}: writes resumed {:?} after the promotion",
+            begun.elapsed()
+        );
+        until("trade goes on", async || {
+            done.load(Ordering::Relaxed) > before + 100
+        })
+        .await;
+        stop.store(true, Ordering::Relaxed);
+        trading.await.unwrap();
+        assert_true(&shop, &carts, &told.lock().unwrap()).await;
+        if round + 1 < rounds {
+            let fresh = pair.replica.replica().await.unwrap();
+            pair.writer = std::mem::replace(&mut pair.replica, fresh);
+            pair.writer.wait_for_replicas().await.unwrap();
+        }
+    }
+    let told = told.lock().unwrap();
+    println!(
+        "{} receipts, {} orders, {} lines; in doubt: {} lines; refused {}",
+        told.receipts.len(),
+        told.orders.len(),
+        told.lines,
+        told.doubtful_lines,
+        told.refused
+    );
+}
+
+/// The commit reaches the old writer, which nobody follows any more, and its reply is lost. The truth is with the new one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_reply_lost_in_a_failover_is_resolved_on_the_new_writer() {
+    let Some(pair) = Pair::start().await else {
+        return;
+    };
+    let shop = prepare(&pair.ground).await;
+    caught_up(&pair).await;
+    pair.replica.promote().await.unwrap();
+    pair.address.lead_new_to(pair.replica.address());
+    pair.address.lose_sql(COMMIT, Loss::Reply, When::Next);
+
+    shop.inventory().receive("INBOX", &berlin(), 5).await.unwrap();
+
+    let [old, new] = [
+        pair.on(&pair.writer).open().await,
+        pair.on(&pair.replica).open().await,
+    ];
+    assert_eq!(
+        old.level("INBOX").await.on_hand,
+        6,
+        "the old writer had committed"
+    );
+    assert_eq!(
+        new.level("INBOX").await.on_hand,
+        6,
+        "the new one was not told, or twice"
+    );
+    assert_eq!(shop.level("INBOX").await.on_hand, 6);
+    shop.assert_sound().await;
+}
+
+/// As before, but the reply comes late: the session to the old writer is alive, and must not be asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_reply_that_takes_too_long_is_not_asked_for_on_the_same_server() {
+    let Some(pair) = Pair::start().await else {
+        return;
+    };
+    prepare(&pair.ground).await.close().await;
+    let (url, schema) = (pair.ground.url(), pair.ground.schema().unwrap());
+    let options = PostgresOptions::new(url)
+        .schema(schema)
+        .statement_timeout(Duration::from_millis(200));
+    let shop = Shop::on(PostgresStore::connect(options).await.unwrap()).await;
+    shop.inventory().receive("INBOX", &berlin(), 1).await.unwrap();
+    caught_up(&pair).await;
+    pair.replica.promote().await.unwrap();
+    pair.address.lead_new_to(pair.replica.address());
+    // Past the limit of the statement and its grace; the connections of before are led to the old writer.
+    pair.address.delay(Direction::ToClient, Duration::from_secs(3));
+    let connections = pair.address.counts().connections;
+    let (writer, address) = (shop.clone(), &pair.address);
+    let write = tokio::spawn(async move { writer.inventory().receive("INBOX", &berlin(), 5).await });
+    until("it was given up", async || {
+        address.counts().connections > connections
+    })
+    .await;
+    pair.address.heal().await;
+    write.await.unwrap().unwrap();
+
+    let new = pair.on(&pair.replica).open().await;
+    assert_eq!(new.level("INBOX").await.on_hand, 7);
+    shop.assert_sound().await;
+}
+
+/// The commit is on the new writer, though its reply was lost with the old one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_commit_that_reached_the_replica_is_not_repeated() {
+    let Some(pair) = Pair::start().await else {
+        return;
+    };
+    pair.writer.wait_for_replicas().await.unwrap();
+    let shop = prepare(&pair.ground).await;
+    pair.address.set_line(Line::Refusing).await;
+    pair.address.lose_sql(COMMIT, Loss::Reply, When::Next);
+    let (writer, address) = (shop.clone(), &pair.address);
+    let write = tokio::spawn(async move { writer.inventory().receive("INBOX", &berlin(), 5).await });
+    until("the reply is lost", async || address.counts().lost > 0).await;
+    let old = pair.on(&pair.writer);
+    let levels = "SELECT sum(on_hand)::text FROM stockroom_levels WHERE sku = 'INBOX'";
+    until("it is committed", async || old.texts(levels).await == ["6"]).await;
+    pair.writer.crash().await.unwrap();
+    pair.replica.promote().await.unwrap();
+    pair.address.lead_to(pair.replica.address()).await;
+    pair.address.heal().await;
+    write.await.unwrap().unwrap();
+
+    assert_eq!(shop.level("INBOX").await.on_hand, 6);
+    shop.assert_sound().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_one_session_learns_of_a_failover_ends_the_others() {
+    let Some(pair) = Pair::start().await else {
+        return;
+    };
+    let shop = prepare(&pair.ground).await;
+    // Several sessions lie idle in the pool.
+    let reader = shop.clone();
+    crowd(4, move |_| {
+        let reader = reader.clone();
+        async move { drop(reader.level("INBOX").await) }
+    })
+    .await;
+    caught_up(&pair).await;
+    pair.replica.promote().await.unwrap();
+    pair.address.lead_new_to(pair.replica.address());
+    // The committer's session alone is ended; the old writer is up, and the readers' sessions with it are alive.
+    let old = pair.on(&pair.writer);
+    let ended = old
+        .texts(&format!(
+            "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity WHERE query LIKE '{COMMIT}%'"
+        ))
+        .await;
+    assert_eq!(ended, ["true"]);
+    shop.inventory().receive("INBOX", &berlin(), 5).await.unwrap();
+    for _ in 0..8 {
+        assert_eq!(shop.level("INBOX").await.on_hand, 6, "read from the old writer");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_replica_is_no_writer_and_writes_wait_for_one() {
+    let Some(pair) = Pair::start().await else {
+        return;
+    };
+    let shop = prepare(&pair.ground).await;
+    caught_up(&pair).await;
+    let on_replica = PostgresOptions::new(pair.replica.url()).schema(pair.ground.schema().unwrap());
+    let refused = PostgresStore::connect(on_replica).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+
+    pair.address.lead_to(pair.replica.address()).await;
+    let connections = pair.address.counts().connections;
+    let writing = tokio::spawn({
+        let shop = shop.clone();
+        async move { shop.inventory().receive("INBOX", &berlin(), 5).await }
+    });
+    let reading = tokio::spawn({
+        let shop = shop.clone();
+        async move { shop.inventory().level("INBOX", &berlin()).await }
+    });
+    let address = &pair.address;
+    until("they try", async || {
+        address.counts().connections > connections + 20
+    })
+    .await;
+    assert!(!writing.is_finished(), "a replica was taken for the writer");
+    pair.replica.promote().await.unwrap();
+    writing.await.unwrap().unwrap();
+    reading.await.unwrap().unwrap();
+    assert_eq!(shop.level("INBOX").await.on_hand, 6);
+    shop.assert_sound().await;
+}
