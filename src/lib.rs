@@ -152,6 +152,8 @@ mod documents {
     struct Readme;
     #[doc = include_str!("../docs/transactions.md")]
     struct Transactions;
+    #[doc = include_str!("../docs/changes.md")]
+    struct ChangesPage;
     #[doc = include_str!("../docs/testing.md")]
     struct Testing;
 }
