@@ -91,7 +91,7 @@ async fn caught_up(pair: &Pair) {
 }
 
 /// What the callers were told: whether a write was acknowledged, or may have been applied.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Told {
     receipts: BTreeMap<String, bool>,
     orders: BTreeMap<String, Option<OrderId>>,
@@ -259,7 +259,8 @@ async fn what_was_acknowledged_survives_failovers_once() {
         .await;
         stop.store(true, Ordering::Relaxed);
         trading.await.unwrap();
-        assert_true(&shop, &carts, &told.lock().unwrap()).await;
+        let so_far = told.lock().unwrap().clone();
+        assert_true(&shop, &carts, &so_far).await;
         if round + 1 < rounds {
             let fresh = pair.replica.replica().await.unwrap();
             pair.writer = std::mem::replace(&mut pair.replica, fresh);
