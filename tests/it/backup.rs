@@ -1,6 +1,6 @@
 //! A copy of an embedded shop is a shop of one moment.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicI64;
@@ -31,7 +31,7 @@ async fn open(url: &str) -> (Arc<SqliteStore>, Stockroom) {
 }
 
 /// What the copy holds of two SKUs that are always received together.
-async fn look_at(copy: &PathBuf) -> [i64; 2] {
+async fn look_at(copy: &Path) -> [i64; 2] {
     let (_, shop) = open(&format!("sqlite://{}", copy.display())).await;
     let report = shop.inventory().verify_ledger().await.unwrap();
     assert!(report.is_consistent(), "{report:?}");
