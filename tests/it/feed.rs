@@ -6,6 +6,7 @@ mod ways;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use schedule::Step;
 use schedule::Step::Abort;
@@ -355,18 +356,18 @@ async fn a_server_in_recovery_is_refused() {
     server.stop().await.unwrap();
     std::fs::write(format!("{folder}/standby.signal"), "").unwrap();
     server.restart().await.unwrap();
+    // No session is worked with on such a server; if one were, it could not tell what is complete.
+    let soon = || stockroom::resilience::Deadline::within(Duration::from_millis(500));
+    let refusals = [ErrorKind::Unavailable, ErrorKind::Unsupported];
     for after in [None, Some(&tail[0].1)] {
         let read = FeedRead {
             partition: &PartitionId::new("0"),
             after,
             limit: 10,
         };
-        let answer = source.read(read, deadline()).await;
-        assert_eq!(answer.unwrap_err().kind(), ErrorKind::Unsupported);
+        let answer = source.read(read, soon()).await;
+        assert!(refusals.contains(&answer.unwrap_err().kind()));
     }
-    assert_eq!(
-        source.tail(deadline()).await.unwrap_err().kind(),
-        ErrorKind::Unsupported
-    );
+    assert!(refusals.contains(&source.tail(soon()).await.unwrap_err().kind()));
     store.close().await;
 }

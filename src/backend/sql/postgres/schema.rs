@@ -113,7 +113,7 @@ async fn within(connection: &mut PgConnection, options: &PostgresOptions) -> Res
 }
 
 async fn home(connection: &mut PgConnection) -> Result<Home, sqlx::Error> {
-    let row = sqlx::query(HOME).fetch_one(connection).await?;
+    let row = sqlx::query(HOME).persistent(false).fetch_one(connection).await?;
     Ok(Home {
         epoch: row.try_get("epoch")?,
         shop: row.try_get("shop")?,
