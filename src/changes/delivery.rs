@@ -48,7 +48,8 @@ pub(super) async fn deliver(
 ) -> Vec<Refused> {
     let mut refused = Vec::new();
     // The last range is the next to go.
-    let mut ranges = vec![0..parcel.changes.len()];
+    let mut ranges = Vec::new();
+    ranges.push(0..parcel.changes.len());
     let (mut pauses, mut attempts) = (0, 0);
     while let Some(range) = ranges.pop() {
         let error = match call(sink, policy.timeout, parcel, range.clone()).await {

@@ -123,7 +123,11 @@ impl Recorder {
     }
 
     /// Asks again until the answer is not empty.
-    pub(super) async fn until_some<T, F: Future<Output = Vec<T>>>(&self, ask: impl Fn() -> F) -> Vec<T> {
+    pub(super) async fn until_some<T, F>(&self, ask: impl Fn() -> F + Send + Sync) -> Vec<T>
+    where
+        T: Send,
+        F: Future<Output = Vec<T>> + Send,
+    {
         let asked = async {
             loop {
                 let answer = ask().await;
@@ -162,7 +166,7 @@ impl Recorder {
         }
     }
 
-    async fn wait(&self, done: impl Fn(&State) -> bool) {
+    async fn wait(&self, done: impl Fn(&State) -> bool + Send + Sync) {
         let mut moved = self.moved.subscribe();
         let waited = async {
             loop {
