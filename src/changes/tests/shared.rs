@@ -128,3 +128,18 @@ async fn who_has_lost_its_lease_stops_delivering() {
     one.close().await;
     two.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_was_not_delivered_when_a_process_ended_comes_again() {
+    let folder = Folder::new();
+    let (down, up) = (Recorder::new(), Recorder::new());
+    down.set(super::Mood::Down);
+    let (one, _) = folder.open(&down, polling()).await;
+    carts(&one, 3).await;
+    down.until_calls(3).await;
+    one.close().await;
+    let (two, _) = folder.open(&up, polling()).await;
+    up.until_distinct(3).await;
+    up.assert_ordered();
+    two.close().await;
+}
