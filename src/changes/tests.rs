@@ -145,12 +145,19 @@ async fn a_sink_that_cannot_work_is_waited_for_and_holds_nobody_up() {
 async fn poisoned(mood: Mood, policy: SinkPolicy) {
     let recorder = Recorder::new();
     let shop = fed(&recorder, policy).await;
-    let before = carts(&shop, 3).await;
+    carts(&shop, 3).await;
     recorder.until(3).await;
+    // One is stuck, so that what follows comes in one page: two carts, the poison, and four changes of the first cart.
     recorder.set(mood);
+    carts(&shop, 1).await;
+    recorder.until_calls(5).await;
+    let pair = carts(&shop, 2).await;
     let poison = shop.carts().create(Owner::Guest).await.unwrap();
+    for _ in 0..4 {
+        shop.carts().add(pair[0].id, "MUG", 1).await.unwrap();
+    }
+    carts(&shop, 3).await;
     recorder.poison(poison.id.uuid());
-    carts(&shop, 10).await;
     recorder.until_distinct(13).await;
     let letters = recorder.until_some(|| letters(&shop)).await;
     assert_eq!(letters.len(), 1);
@@ -174,7 +181,6 @@ async fn poisoned(mood: Mood, policy: SinkPolicy) {
     );
     assert_eq!(super::tests::letters(&shop).await.len(), 0);
     assert!(!shop.changes().discard(&letters[0]).await.unwrap());
-    drop(before);
     shop.close().await;
 }
 

@@ -1,5 +1,7 @@
 //! The commit program's answer: as rows, and as the text that the commit row keeps.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -19,6 +21,8 @@ use crate::model::RowKey;
 use crate::model::Version;
 use crate::model::from_micros;
 use crate::spi::store::Committed;
+use crate::spi::store::Delta;
+use crate::spi::store::WriteSet;
 
 /// One row of facts.
 #[derive(Debug)]
@@ -43,7 +47,7 @@ pub(super) fn add(facts: &mut Facts, about: About, found: Found) {
             }
         }
         (About::Level, Found::Numbers { n, numbers }) => {
-            if let [on_hand, allocated, held, available] = *numbers.as_slice() {
+            if let [on_hand, allocated, held, available, _] = *numbers.as_slice() {
                 facts.levels.insert(
                     n,
                     Running {
@@ -77,15 +81,25 @@ pub(super) fn add(facts: &mut Facts, about: About, found: Found) {
 }
 
 /// What one set of a batch that was applied is answered.
-pub(super) fn committed(applied: &Applied, set: usize) -> Result<Committed> {
-    let versions = applied
-        .versions
+pub(super) fn committed(applied: &Applied, set: &WriteSet) -> Result<Committed> {
+    let puts = set.puts.iter().map(|put| {
+        let version = put.expected.map_or(Version::FIRST, Version::next);
+        (put.record.aggregate(), put.record.key(), version)
+    });
+    let deletes = set
+        .deletes
         .iter()
-        .filter(|(of, ..)| *of == set)
-        .map(|(_, kind, key, version)| (*kind, key.clone(), *version));
+        .map(|gone| (gone.aggregate, gone.key.clone(), gone.expected.next()));
+    let mut versions: Vec<_> = puts.chain(deletes).collect();
+    let changed: BTreeSet<_> = set.deltas.iter().flat_map(Delta::touched).collect();
+    // A release of a hold may name a level that was never there: nothing of it was changed.
+    versions.extend(changed.into_iter().filter_map(|place| {
+        let version = applied.versions.get(&place)?;
+        Some((place.0, place.1, *version))
+    }));
     Ok(Committed {
         replay: None,
-        versions: versions.collect(),
+        versions,
         at: from_micros(applied.at)?,
     })
 }
@@ -99,18 +113,11 @@ pub(super) fn replay(facts: &Facts, owner: Uuid) -> Result<Committed> {
     })
 }
 
-/// A row of the history: which set of the batch led which aggregate to which version.
-pub(super) fn version(
-    set: i64,
-    aggregate: &str,
-    key: &str,
-    version: i64,
-) -> Option<(usize, Aggregate, RowKey, Version)> {
+/// A row of the history: which aggregate came to which version.
+pub(super) fn version(aggregate: &str, key: &str, version: i64) -> Option<((Aggregate, RowKey), Version)> {
     let root = ROOTS.iter().find(|root| root.aggregate.as_str() == aggregate)?;
     Some((
-        usize::try_from(set).ok()?,
-        root.aggregate,
-        parse_key(key)?,
+        (root.aggregate, parse_key(key)?),
         Version::from(u64::try_from(version).ok()?),
     ))
 }
@@ -121,7 +128,7 @@ pub(super) fn text(applied: &Applied) -> String {
     let versions: Vec<_> = applied
         .versions
         .iter()
-        .map(|(set, aggregate, key, version)| (set, aggregate.as_str(), key_text(key), version.stored()))
+        .map(|((aggregate, key), version)| (aggregate.as_str(), key_text(key), version.stored()))
         .collect();
     serde_json::json!({ "at": applied.at, "versions": versions }).to_string()
 }
@@ -129,7 +136,7 @@ pub(super) fn text(applied: &Applied) -> String {
 #[derive(Deserialize)]
 struct Kept {
     at: i64,
-    versions: Vec<(i64, String, String, i64)>,
+    versions: Vec<(String, String, i64)>,
 }
 
 /// Reads the answer that a commit row kept.
@@ -138,7 +145,7 @@ pub(super) fn applied(text: &str) -> Result<Applied> {
     let versions = kept
         .versions
         .iter()
-        .filter_map(|(set, aggregate, key, at)| version(*set, aggregate, key, *at));
+        .filter_map(|(aggregate, key, at)| version(aggregate, key, *at));
     Ok(Applied {
         at: kept.at,
         versions: versions.collect(),

@@ -147,7 +147,7 @@ async fn rounds(set: &WriteSet, guest: &mut dyn Guest) -> Result<Committed> {
     for _ in 0..ROUNDS {
         let mut plan = lay_out(&[set])?;
         match guest.run(Uuid::now_v7(), &mut plan).await {
-            Ran::Applied(applied) => return committed(&applied, 0),
+            Ran::Applied(applied) => return committed(&applied, set),
             Ran::Refused(facts) => match judge(&[set], &plan, &facts).pop() {
                 Some(Verdict::Refuse(error)) => return Err(error),
                 Some(Verdict::Replay(owner)) => return replay(&facts, owner),

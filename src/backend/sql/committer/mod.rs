@@ -31,6 +31,7 @@ use job::Job;
 use job::LEFT;
 use job::QUEUED;
 use job::SENT;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -94,8 +95,8 @@ pub(in crate::backend::sql) enum Ran {
 pub(in crate::backend::sql) struct Applied {
     /// Time by the store's clock, in microseconds.
     pub(in crate::backend::sql) at: i64,
-    /// Position of the write set in the batch, and what it wrote.
-    pub(in crate::backend::sql) versions: Vec<(usize, Aggregate, RowKey, Version)>,
+    /// The new versions of the aggregates that deltas changed; those of puts and deletes follow from the sets.
+    pub(in crate::backend::sql) versions: BTreeMap<(Aggregate, RowKey), Version>,
 }
 
 /// The callers' side of the task.

@@ -314,8 +314,9 @@ fn releases_first(mut batch: Vec<Job>) -> Vec<Job> {
 }
 
 fn answer(batch: Vec<Job>, applied: &Applied) {
-    for (index, job) in batch.into_iter().enumerate() {
-        job.answer(committed(applied, index));
+    for job in batch {
+        let answer = committed(applied, &job.set);
+        job.answer(answer);
     }
 }
 

@@ -8,6 +8,7 @@ mod occupied;
 mod stock;
 
 use crate::backend::sql::LIMITS;
+use crate::backend::sql::rows::RowWriter;
 use crate::backend::sql::rows::Rows;
 use crate::backend::sql::tables::Change;
 use crate::backend::sql::tables::Root;
@@ -22,6 +23,7 @@ use crate::model::RowKey;
 use crate::model::Settlement;
 use crate::model::Sku;
 use crate::model::Version;
+use crate::spi::changes::ChangeAction;
 use crate::spi::store::Delta;
 use crate::spi::store::Parts;
 use crate::spi::store::Put;
@@ -95,7 +97,7 @@ pub(in crate::backend::sql) fn lay_out(sets: &[&WriteSet]) -> Result<Plan> {
     plan.claims(sets);
     for (index, set) in sets.iter().enumerate() {
         plan.puts(set)?;
-        plan.deletes(index, set)?;
+        plan.deletes(set)?;
         plan.record(index, set)?;
     }
     plan.settlements(sets)?;
@@ -134,7 +136,7 @@ impl Plan {
         (root.parts)(&put.record, self.payload.list(format!("insert_{}", part.table)));
     }
 
-    fn deletes(&mut self, index: usize, set: &WriteSet) -> Result<()> {
+    fn deletes(&mut self, set: &WriteSet) -> Result<()> {
         for delete in &set.deletes {
             let root = Root::of(delete.aggregate)?;
             write_key(
@@ -147,42 +149,40 @@ impl Plan {
                     .row()
                     .id(*owner);
             }
-            let (actor, events) = author(set);
-            let mut row = self.payload.list("record_deletes").row();
-            row.int(signed(index));
-            row.text("delete");
-            row.text(&actor);
-            row.text(&events);
-            row.text(delete.aggregate.as_str());
-            row.text(&key_text(&delete.key));
-            row.int(delete.expected.next().stored());
         }
         Ok(())
     }
 
     fn record(&mut self, index: usize, set: &WriteSet) -> Result<()> {
         let (actor, events) = author(set);
-        let put: BTreeSet<_> = set
-            .puts
-            .iter()
-            .map(|put| (put.record.aggregate(), put.record.key()))
-            .collect();
-        let deleted: BTreeSet<_> = set
-            .deletes
-            .iter()
-            .map(|gone| (gone.aggregate, gone.key.clone()))
-            .collect();
-        for place in set.touched() {
-            if deleted.contains(&place) {
-                continue;
-            }
-            let root = Root::of(place.0)?;
-            let mut row = self.payload.list(format!("record_{}", root.table)).row();
+        let begin = |row: &mut RowWriter<'_>, action: ChangeAction| {
             row.int(signed(index));
-            row.text(if put.contains(&place) { "put" } else { "delta" });
+            row.text(action.as_str());
             row.text(&actor);
             row.text(&events);
-            write_key(&place.1, &mut row);
+        };
+        let puts = set.puts.iter().map(|put| {
+            let version = put.expected.map_or(Version::FIRST, Version::next);
+            let place = (put.record.aggregate(), put.record.key());
+            (ChangeAction::Put, place, version)
+        });
+        let deletes = set.deletes.iter().map(|gone| {
+            let place = (gone.aggregate, gone.key.clone());
+            (ChangeAction::Delete, place, gone.expected.next())
+        });
+        for (action, (aggregate, key), version) in puts.chain(deletes) {
+            let mut row = self.payload.list("record_known").row();
+            begin(&mut row, action);
+            row.text(aggregate.as_str());
+            row.text(&key_text(&key));
+            row.int(version.stored());
+        }
+        let changed: BTreeSet<_> = set.deltas.iter().flat_map(Delta::touched).collect();
+        for (aggregate, key) in changed {
+            let root = Root::of(aggregate)?;
+            let mut row = self.payload.list(format!("record_{}", root.table)).row();
+            begin(&mut row, ChangeAction::Delta);
+            write_key(&key, &mut row);
         }
         Ok(())
     }

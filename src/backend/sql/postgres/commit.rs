@@ -55,7 +55,7 @@ pub(super) static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
 pub(super) fn about(step: usize) -> Option<Facts> {
     match STEPS.get(step)?.phase {
         Phase::Look(about) => Some(about),
-        Phase::Write | Phase::History => None,
+        Phase::Write | Phase::Sweep | Phase::History => None,
     }
 }
 
@@ -131,31 +131,41 @@ pub(super) const RACED: &str = "SR001";
 fn body() -> String {
     let mut text = format!(
         "DECLARE\n  v_now bigint := {CLOCK};\n  v_ok boolean := true;\n  v_step boolean;\n  v_found jsonb;\n  \
-         v_facts jsonb := '[]';\n  v_versions jsonb := '[]';\n  v_answer text;\n  v_epoch bigint;\nBEGIN\n  \
+         v_facts jsonb := '[]';\n  v_versions jsonb := '[]';\n  v_answer text;\n  v_epoch bigint;\n  v_gone boolean := false;\n  v_rows bigint;\nBEGIN\n  \
          SELECT m.value INTO v_epoch FROM stockroom_meta AS m WHERE m.name = 'epoch';\n  \
          IF v_epoch <> (p_lists->>'epoch')::bigint THEN\n    \
          RETURN jsonb_build_object('ok', false, 'epoch', v_epoch)::text;\n  END IF;\n"
     );
-    let mut looking = true;
-    for (number, step) in STEPS.iter().enumerate() {
-        if looking && !matches!(step.phase, Phase::Look(_)) {
-            looking = false;
-            text.push_str(
-                "  IF NOT v_ok THEN\n    RETURN jsonb_build_object('ok', false, 'at', v_now, 'facts', v_facts)::text;\n  END IF;\n",
-            );
-            // The transaction has its id before its first change has a number: the feed's proof of order rests on it.
-            text.push_str("  IF p_lists ? 'writes' THEN\n    PERFORM pg_current_xact_id();\n  END IF;\n");
-        }
+    for step in STEPS.iter().filter(|step| matches!(step.phase, Phase::Look(_))) {
         // The wait for the rows' locks may have taken long: what expires is decided afterwards.
         if step.phase == Phase::Look(Facts::Level) {
             let _ = writeln!(text, "  v_now := {CLOCK};");
         }
-        let _ = write!(
-            text,
-            "  IF p_lists ? '{}' THEN\n{}  END IF;\n",
-            step.list,
-            statement(number, step)
-        );
+        add(&mut text, step, &look(step));
+    }
+    // Most batches hold: only for one that does not are the facts written down, under the locks that it has by now.
+    text.push_str("  IF NOT v_ok THEN\n");
+    for (number, step) in STEPS.iter().enumerate() {
+        if let Phase::Look(about) = step.phase {
+            add(&mut text, step, &facts(number, step, about));
+        }
+    }
+    text.push_str(
+        "    RETURN jsonb_build_object('ok', false, 'at', v_now, 'facts', v_facts)::text;\n  END IF;\n",
+    );
+    // The transaction has its id before its first change has a number: the feed's proof of order rests on it.
+    text.push_str("  IF p_lists ? 'writes' THEN\n    PERFORM pg_current_xact_id();\n  END IF;\n");
+    for step in STEPS.iter() {
+        match step.phase {
+            Phase::Look(_) => {}
+            Phase::Write => add(&mut text, step, &write(step)),
+            Phase::Sweep => add(
+                &mut text,
+                step,
+                &format!("    IF v_gone THEN\n      {};\n    END IF;\n", step.sql),
+            ),
+            Phase::History => add(&mut text, step, &history(step)),
+        }
     }
     text.push_str(
         "  v_answer := jsonb_build_object('ok', true, 'at', v_now, 'versions', v_versions)::text;\n  \
@@ -166,27 +176,58 @@ fn body() -> String {
     text
 }
 
-fn statement(number: usize, step: &Step) -> String {
+/// A step that is skipped where its list is absent.
+fn add(text: &mut String, step: &Step, statement: &str) {
+    // Writing to a String cannot fail.
+    let _ = write!(
+        text,
+        "  IF p_lists ? '{}' THEN\n{statement}  END IF;\n",
+        step.list
+    );
+}
+
+/// Locks, and tells whether everything is as needed.
+fn look(step: &Step) -> String {
     let sql = &step.sql;
-    match step.phase {
-        Phase::Look(about) => {
-            let columns: Vec<String> = (1..=about.width()).map(|column| format!("y.f{column}")).collect();
-            format!(
-                "    SELECT bool_and(y.ok), jsonb_agg(jsonb_build_array({number}, jsonb_build_array(y.n, {}))) \
-                 INTO v_step, v_found FROM ({sql}) AS y;\n    v_ok := v_ok AND v_step;\n    v_facts := v_facts || v_found;\n",
-                columns.join(", ")
-            )
-        }
-        Phase::Write if step.list == "claims" => format!(
-            "    {sql};\n    IF EXISTS (SELECT 1 FROM {} AS r JOIN stockroom_claims AS t ON t.space = r.space \
-             AND t.claim_key = r.claim_key WHERE t.owner <> r.owner) THEN\n      \
-             RAISE EXCEPTION 'a key was taken meanwhile' USING ERRCODE = '{RACED}';\n    END IF;\n",
-            PostgresSpelling.rows("claims", &program::TAKEN)
-        ),
-        Phase::Write => format!("    {sql};\n"),
-        Phase::History => format!(
-            "    WITH d AS ({sql}) SELECT v_versions || coalesce(jsonb_agg(jsonb_build_array(d.wset, d.aggregate, \
-             d.row_key, d.version)), '[]') INTO v_versions FROM d;\n"
-        ),
+    if step.phase == Phase::Look(Facts::Level) {
+        return format!(
+            "    SELECT bool_and(y.ok), bool_or(y.f5 <> 0) INTO v_step, v_gone FROM ({sql}) AS y;\n    \
+             v_ok := v_ok AND v_step;\n"
+        );
     }
+    format!("    SELECT bool_and(y.ok) INTO v_step FROM ({sql}) AS y;\n    v_ok := v_ok AND v_step;\n")
+}
+
+fn facts(number: usize, step: &Step, about: Facts) -> String {
+    let columns: Vec<String> = (1..=about.width()).map(|column| format!("y.f{column}")).collect();
+    format!(
+        "    SELECT jsonb_agg(jsonb_build_array({number}, jsonb_build_array(y.n, {}))) INTO v_found FROM ({}) AS y;\n    \
+         v_facts := v_facts || v_found;\n",
+        columns.join(", "),
+        step.sql
+    )
+}
+
+fn write(step: &Step) -> String {
+    let sql = &step.sql;
+    if step.list != "claims" {
+        return format!("    {sql};\n");
+    }
+    // Fewer rows than keys: some were there, its owner's or another's that was faster.
+    format!(
+        "    {sql};\n    GET DIAGNOSTICS v_rows = ROW_COUNT;\n    \
+         IF v_rows < jsonb_array_length(p_lists->'claims') AND EXISTS (SELECT 1 FROM {} AS r \
+         JOIN stockroom_claims AS t ON t.space = r.space AND t.claim_key = r.claim_key WHERE t.owner <> r.owner) THEN\n      \
+         RAISE EXCEPTION 'a key was taken meanwhile' USING ERRCODE = '{RACED}';\n    END IF;\n",
+        PostgresSpelling.rows("claims", &program::TAKEN)
+    )
+}
+
+/// Many write sets of a batch may have changed one aggregate: its version is told once.
+fn history(step: &Step) -> String {
+    format!(
+        "    WITH d AS ({}) SELECT v_versions || coalesce(jsonb_agg(jsonb_build_array(e.aggregate, e.row_key, e.version)), '[]') \
+         INTO v_versions FROM (SELECT DISTINCT d.aggregate, d.row_key, d.version FROM d) AS e;\n",
+        step.sql
+    )
 }

@@ -99,13 +99,13 @@ pub(super) fn levels(sp: &dyn Spelling) -> Step {
     );
     let select = format!(
         "t.on_hand, t.allocated, t.held - {freed} AS held, \
-         t.on_hand - t.allocated - t.held + t.backorder_limit + {freed} AS available"
+         t.on_hand - t.allocated - t.held + t.backorder_limit + {freed} AS available, {freed} AS freed"
     );
     let sql = format!(
         "SELECT r.n AS n, coalesce(l.on_hand, 0) >= r.need_on_hand AND coalesce(l.allocated, 0) >= r.need_allocated \
          AND coalesce(l.held, 0) >= r.need_held AND coalesce(l.available, 0) >= r.need_available AS ok, \
          coalesce(l.on_hand, 0) AS f1, coalesce(l.allocated, 0) AS f2, coalesce(l.held, 0) AS f3, \
-         coalesce(l.available, 0) AS f4 FROM {} AS r {}",
+         coalesce(l.available, 0) AS f4, coalesce(l.freed, 0) AS f5 FROM {} AS r {}",
         sp.rows(&list, &NEED),
         plain(sp, "stockroom_levels", &LEVEL, &select, "l"),
     );

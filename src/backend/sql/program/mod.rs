@@ -79,8 +79,10 @@ pub(super) enum Phase {
     Look(Facts),
     /// Writes.
     Write,
-    /// Writes the history and returns `(set, root, key…, version)`.
+    /// Writes the history and returns aggregate, key and version of each row.
     History,
+    /// Writes what is only needed where holds of the levels are gone: past their time, or released.
+    Sweep,
 }
 
 /// What the facts of a look are about.
@@ -88,7 +90,7 @@ pub(super) enum Phase {
 pub(super) enum Facts {
     /// `f1` version or 0, `f2` whether it is live; of a root, by its position in [`ROOTS`].
     Root(usize),
-    /// `f1` on hand, `f2` allocated, `f3` held, `f4` available; of a level.
+    /// `f1` on hand, `f2` allocated, `f3` held, `f4` available, `f5` units of holds that are gone; of a level.
     Level,
     /// `f1` quantity, `f2` lines in the cart; of a cart line.
     Line,
@@ -101,7 +103,7 @@ impl Facts {
     pub(super) const fn width(self) -> usize {
         match self {
             Self::Root(_) | Self::Line | Self::Claim => 2,
-            Self::Level => 4,
+            Self::Level => 5,
         }
     }
 }
@@ -121,9 +123,9 @@ pub(super) fn steps(spelling: &dyn Spelling) -> Vec<Step> {
     }
     steps.extend(write::stock(spelling));
     for root in ROOTS {
-        steps.push(record::written(spelling, root));
+        steps.push(record::changed(spelling, root));
     }
-    steps.push(record::deleted(spelling));
+    steps.push(record::known(spelling));
     steps
 }
 

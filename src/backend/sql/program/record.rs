@@ -1,4 +1,6 @@
 //! The history: one row for each aggregate that a write set changed.
+//!
+//! The version of what was put or deleted is known beforehand; that of what deltas changed is read from its row.
 
 use super::Phase;
 use super::Spelling;
@@ -32,14 +34,14 @@ fn key_text(sp: &dyn Spelling, alias: &str, root: &Root) -> String {
     parts.join(" || '@' || ")
 }
 
-pub(super) fn written(sp: &dyn Spelling, root: &Root) -> Step {
+pub(super) fn changed(sp: &dyn Spelling, root: &Root) -> Step {
     let name = format!("record_{}", root.table);
     let mut columns: Vec<Column> = RECORD.to_vec();
     columns.extend(root.key);
     let sql = format!(
         "INSERT INTO stockroom_changes (aggregate, row_key, version, action, actor, events, at, commit_id, wset) \
          SELECT '{}', {}, t.version, r.action, r.actor, r.events, {}, {}, r.wset FROM {} AS r \
-         JOIN stockroom_{} AS t ON {} RETURNING wset, aggregate, row_key, version",
+         JOIN stockroom_{} AS t ON {} RETURNING aggregate, row_key, version",
         root.aggregate.as_str(),
         key_text(sp, "t", root),
         sp.now(),
@@ -55,8 +57,8 @@ pub(super) fn written(sp: &dyn Spelling, root: &Root) -> Step {
     }
 }
 
-pub(super) fn deleted(sp: &dyn Spelling) -> Step {
-    let name = "record_deletes".to_owned();
+pub(super) fn known(sp: &dyn Spelling) -> Step {
+    let name = "record_known".to_owned();
     let mut columns: Vec<Column> = RECORD.to_vec();
     columns.extend([
         Column("aggregate", Kind::Text),
@@ -66,14 +68,14 @@ pub(super) fn deleted(sp: &dyn Spelling) -> Step {
     let sql = format!(
         "INSERT INTO stockroom_changes (aggregate, row_key, version, action, actor, events, at, commit_id, wset) \
          SELECT r.aggregate, r.row_key, r.version, r.action, r.actor, r.events, {}, {}, r.wset FROM {} AS r \
-         WHERE true RETURNING wset, aggregate, row_key, version",
+         WHERE true",
         sp.now(),
         sp.commit(),
         sp.rows(&name, &columns),
     );
     Step {
         list: name,
-        phase: Phase::History,
+        phase: Phase::Write,
         sql,
     }
 }

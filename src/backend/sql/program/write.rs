@@ -216,33 +216,29 @@ pub(super) fn stock(sp: &dyn Spelling) -> Vec<Step> {
         Column("allocated", Kind::Int),
         Column("held", Kind::Int),
     ];
+    let sweep = |sql: String| Step {
+        list: "need_levels".to_owned(),
+        phase: Phase::Sweep,
+        sql,
+    };
     let step = |list: &str, sql: String| Step {
         list: list.to_owned(),
         phase: Phase::Write,
         sql,
     };
     vec![
-        step(
-            "need_levels",
-            format!(
-                "INSERT INTO stockroom_movements (sku, location, kind, on_hand, allocated, held, reference, note, at, commit_id) \
+        sweep(format!(
+            "INSERT INTO stockroom_movements (sku, location, kind, on_hand, allocated, held, reference, note, at, commit_id) \
              SELECT h.sku, h.location, CASE WHEN h.expires_at <= {now} THEN 'expire' ELSE 'unhold' END, 0, 0, -h.quantity, h.hold_id, NULL, {now}, {} \
              FROM stockroom_holds AS h WHERE {gone}",
-                sp.commit(),
-            ),
-        ),
-        step(
-            "need_levels",
-            format!(
-                "UPDATE stockroom_levels AS t SET held = t.held - g.quantity FROM \
+            sp.commit(),
+        )),
+        sweep(format!(
+            "UPDATE stockroom_levels AS t SET held = t.held - g.quantity FROM \
              (SELECT h.sku, h.location, sum(h.quantity) AS quantity FROM stockroom_holds AS h WHERE {gone} \
              GROUP BY h.sku, h.location) AS g WHERE t.sku = g.sku AND t.location = g.location"
-            ),
-        ),
-        step(
-            "need_levels",
-            format!("DELETE FROM stockroom_holds AS h WHERE {gone}"),
-        ),
+        )),
+        sweep(format!("DELETE FROM stockroom_holds AS h WHERE {gone}")),
         step(
             "insert_holds",
             format!(

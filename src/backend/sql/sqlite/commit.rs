@@ -204,9 +204,9 @@ pub(super) async fn steps(
     let mut holds = true;
     let mut applied = Applied {
         at: now,
-        versions: Vec::new(),
+        ..Applied::default()
     };
-    let mut looking = true;
+    let (mut looking, mut gone) = (true, false);
     for step in STEPS.iter() {
         if looking && !matches!(step.phase, Phase::Look(_)) {
             looking = false;
@@ -217,25 +217,25 @@ pub(super) async fn steps(
         let Some(list) = lists.get(&step.list) else {
             continue;
         };
+        if step.phase == Phase::Sweep && !gone {
+            continue;
+        }
         let rows = run(connection, step, list, &parameters).await?;
         match step.phase {
             Phase::Look(about) => {
                 for row in &rows {
                     let (found, ok) = read_fact(row, about)?;
                     holds &= ok;
+                    gone |= frees(&found, about);
                     answer::add(&mut facts, about, found);
                 }
             }
-            Phase::Write => {}
+            Phase::Write | Phase::Sweep => {}
             Phase::History => {
                 for row in &rows {
-                    let key: String = row.try_get(2)?;
-                    applied.versions.extend(answer::version(
-                        row.try_get(0)?,
-                        row.try_get(1)?,
-                        &key,
-                        row.try_get(3)?,
-                    ));
+                    let key: String = row.try_get(1)?;
+                    let version = answer::version(row.try_get(0)?, &key, row.try_get(2)?);
+                    applied.versions.extend(version);
                 }
             }
         }
@@ -265,6 +265,16 @@ async fn run(
         .bind(&parameters.released)
         .fetch_all(connection)
         .await
+}
+
+/// Whether a level has holds that are gone.
+fn frees(found: &Found, about: About) -> bool {
+    match found {
+        Found::Numbers { numbers, .. } => {
+            about == About::Level && numbers.last().is_some_and(|freed| *freed != 0)
+        }
+        Found::Claim { .. } => false,
+    }
 }
 
 /// A row of a look: position, whether it is as needed, and the facts.
