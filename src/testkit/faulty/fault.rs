@@ -74,7 +74,7 @@ faults! {
     /// A key released by a set cannot be claimed by the same set.
     RefusesSwaps: ["commit.claims_swap"];
     /// Idempotency keys are not looked at.
-    IgnoresKeys: ["commit.replay", "commit.key_reused", "commit.audit"];
+    IgnoresKeys: ["commit.replay", "commit.key_reused", "commit.audit", "commit.cancel"];
     /// The other checks of a set come before its idempotency key.
     ChecksBeforeKeys: ["commit.replay", "commit.key_reused"];
     /// The fingerprint of a request is not looked at.
