@@ -182,16 +182,10 @@ impl Reader {
 
     /// Delivers a page and saves that it was.
     async fn take(&self, lease: &mut FeedLease, page: ChangePage) -> Result<Next> {
-        let ended = matches!(page.end, PartitionEnd::Closed { .. });
-        if page.changes.is_empty() && !ended {
-            return Ok(match page.end {
-                PartitionEnd::More => {
-                    lease.position = Some(page.next);
-                    Next::Read
-                }
-                _ => Next::Wait,
-            });
+        if page.changes.is_empty() && page.end == PartitionEnd::Reached {
+            return Ok(Next::Wait);
         }
+        let ended = matches!(page.end, PartitionEnd::Closed { .. });
         let (count, last) = (page.changes.len(), page.changes.last().map(|change| change.at));
         let letters = if page.changes.is_empty() {
             Vec::new()
@@ -349,6 +343,6 @@ impl Drop for Feeding<'_> {
 }
 
 /// The name of a checkpoint.
-pub(super) fn checkpoint(sink: &str, partition: &PartitionId) -> String {
+fn checkpoint(sink: &str, partition: &PartitionId) -> String {
     format!("{sink}/{partition}")
 }

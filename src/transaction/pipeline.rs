@@ -52,8 +52,8 @@ impl Pipeline {
     ) -> Result<Committed> {
         if self.observers.is_empty() || set.is_read_only() {
             let committed = store.commit(set, deadline).await;
-            if committed.is_ok() {
-                self.ring();
+            if let Ok(committed) = &committed {
+                self.ring(committed);
             }
             return committed;
         }
@@ -61,8 +61,8 @@ impl Pipeline {
         let (pipeline, store) = (self.clone(), Arc::clone(store));
         self.tasks.spawn(async move {
             let outcome = observed(&pipeline.observers, &*store, set, deadline).await;
-            if outcome.is_ok() {
-                pipeline.ring();
+            if let Ok(committed) = &outcome {
+                pipeline.ring(committed);
             }
             // Nobody listens when the caller was dropped; the write and its observers are done all the same.
             drop(answer.send(outcome));
@@ -75,9 +75,11 @@ impl Pipeline {
         })
     }
 
-    /// Something was committed: the relay of this process need not wait for its next look.
-    pub(super) fn ring(&self) {
-        if let Some(wake) = &self.wake {
+    /// Where something was changed, the relay of this process need not wait for its next look.
+    pub(super) fn ring(&self, committed: &Committed) {
+        if let Some(wake) = &self.wake
+            && !committed.versions.is_empty()
+        {
             wake.ring();
         }
     }

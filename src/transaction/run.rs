@@ -26,9 +26,7 @@ where
     let deadline = context.deadline();
     let mut attempts = Attempts::few(deadline);
     loop {
-        let tx = Tx::begin(context.clone(), deadline);
-        let outcome = work(tx.clone()).await;
-        let (set, has_reads) = tx.finish(outcome.is_ok());
+        let (outcome, set, has_reads) = attempt(context, deadline, &work).await;
         let Err(error) = commit(context, set, deadline).await else {
             return outcome;
         };
@@ -49,9 +47,7 @@ where
     let deadline = context.deadline();
     let mut attempts = Attempts::few(deadline);
     loop {
-        let tx = Tx::begin(context.clone(), deadline);
-        let outcome = work(tx.clone()).await;
-        let (set, has_reads) = tx.finish(outcome.is_ok());
+        let (outcome, set, has_reads) = attempt(context, deadline, &work).await;
         let ended = match outcome {
             Ok(value) => context.stage(set, value).map(Ok),
             Err(error) => commit(context, set, deadline).await.map(|()| Err(error)),
@@ -61,6 +57,24 @@ where
             Err(error) => pause(&mut attempts, error.operation(STAGE), has_reads).await?,
         }
     }
+}
+
+/// Runs the closure once: what it gave, what it staged, and whether it read anything.
+async fn attempt<F, Fut, T, E>(
+    context: &Context,
+    deadline: Deadline,
+    work: &F,
+) -> (Result<T, E>, WriteSet, bool)
+where
+    F: Fn(Tx) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<T, E>> + Send,
+    T: Send,
+    E: Send,
+{
+    let tx = Tx::begin(context.clone(), deadline);
+    let outcome = work(tx.clone()).await;
+    let (set, has_reads) = tx.finish(outcome.is_ok());
+    (outcome, set, has_reads)
 }
 
 /// Pauses before the closure runs again; gives the error back where that would not help.

@@ -197,7 +197,7 @@ impl Telling {
 
     /// The write is true: this is called once after each COMMIT of a caller that says so.
     async fn committed(mut self, committed: Committed) {
-        self.pipeline.ring();
+        self.pipeline.ring(&committed);
         if committed.replay.is_some() {
             // A repetition wrote nothing: what the observers prepared for these keys did not happen.
             return self.aborted().await;
