@@ -154,6 +154,14 @@ pub enum CursorValue {
 pub struct Cursor(String);
 
 impl Cursor {
+    /// Tells a list and what was asked of it from any other.
+    pub(crate) fn digest(list: &str) -> [u8; DIGEST_BYTES] {
+        let mut short = [0; DIGEST_BYTES];
+        let full = Sha256::digest(list);
+        short.iter_mut().zip(full).for_each(|(to, from)| *to = from);
+        short
+    }
+
     /// The cursor of a place in the list of a query.
     pub fn encode(query: [u8; DIGEST_BYTES], position: &[CursorValue]) -> Self {
         let values = position.iter().map(|value| match value {

@@ -21,6 +21,8 @@ use super::filter;
 use super::filter::Filter;
 use super::letters;
 use super::plan::hex;
+use super::plan::unhex;
+use super::rows::MAX_DISTANCE;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -226,10 +228,13 @@ fn names(sink: &str) -> Vec<Arg> {
     vec![Arg::Text(format!("{sink}/")), Arg::Text(format!("{sink}0"))]
 }
 
-/// A life in microseconds, a century at most, so that no sum with it overflows.
+/// A life in microseconds.
 fn life(ttl: Duration) -> Arg {
-    const CENTURY: i64 = 100 * 366 * 86_400 * 1_000_000;
-    Arg::Int(i64::try_from(ttl.as_micros()).unwrap_or(CENTURY).min(CENTURY))
+    Arg::Int(
+        i64::try_from(ttl.as_micros())
+            .unwrap_or(MAX_DISTANCE)
+            .min(MAX_DISTANCE),
+    )
 }
 
 fn lost(lease: &FeedLease) -> Error {
@@ -241,24 +246,14 @@ fn lost(lease: &FeedLease) -> Error {
 }
 
 fn position(text: Option<String>) -> Result<Option<Position>> {
-    let corrupt = || Error::new(ErrorKind::Corrupt, "a saved position cannot be read");
-    let Some(text) = text else {
-        return Ok(None);
+    let read = |text: String| {
+        let bytes =
+            unhex(&text).ok_or_else(|| Error::new(ErrorKind::Corrupt, "a saved position cannot be read"))?;
+        Ok(Position::new(bytes))
     };
-    if text.len() % 2 != 0 || !text.is_ascii() {
-        return Err(corrupt());
-    }
-    let bytes = (0..text.len() / 2).map(|index| u8::from_str_radix(&text[index * 2..index * 2 + 2], 16));
-    let bytes: Vec<u8> = bytes
-        .collect::<core::result::Result<_, _>>()
-        .map_err(|_| corrupt())?;
-    Ok(Some(Position::new(bytes)))
+    text.map(read).transpose()
 }
 
 fn digest(sink: &str) -> [u8; 8] {
-    use sha2::Digest as _;
-    let full = sha2::Sha256::digest(format!("letters:{sink}"));
-    let mut short = [0; 8];
-    short.copy_from_slice(&full[..8]);
-    short
+    Cursor::digest(&format!("letters:{sink}"))
 }

@@ -60,6 +60,14 @@ impl Epoch {
     }
 }
 
+/// Which shop a database holds, and which restore it is after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// The shop's own number.
+    pub(super) shop: i64,
+    pub(super) epoch: i64,
+}
+
 /// What was made in one epoch is used in another.
 pub(super) fn restored(made: i64, found: i64) -> Error {
     Error::new(

@@ -2,6 +2,7 @@
 
 use super::epoch;
 use super::epoch::Epoch;
+use super::epoch::Identity;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -27,25 +28,17 @@ pub(super) fn partitions() -> Vec<Partition> {
     }]
 }
 
-/// What a position says of the database that it was made in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Origin {
-    /// The shop's own number.
-    pub(super) shop: i64,
-    pub(super) epoch: i64,
-}
-
 /// What the database says of itself in the statement that reads the changes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Head {
-    pub(super) origin: Origin,
+    pub(super) origin: Identity,
     /// The highest number that a change was ever given.
     pub(super) numbered: i64,
 }
 
 impl Head {
     /// Whether a position of this origin, which has seen changes up to this number, can be read from here.
-    pub(super) fn admit(&self, known: &Epoch, made: Origin, seen: i64) -> Result<()> {
+    pub(super) fn admit(&self, known: &Epoch, made: Identity, seen: i64) -> Result<()> {
         known.saw(self.origin.epoch);
         if made.shop != self.origin.shop {
             return Err(foreign());
@@ -102,4 +95,8 @@ pub(super) fn foreign() -> Error {
         "position",
         "this feed did not give the position: begin anew, or read the feed that gave it",
     )
+}
+
+pub(super) fn nothing() -> Error {
+    Error::new(ErrorKind::Internal, "the feed gave no answer")
 }

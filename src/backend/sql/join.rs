@@ -12,6 +12,7 @@ use super::answer::replay;
 use super::committer::Ran;
 use super::committer::check;
 use super::epoch::Epoch;
+use super::epoch::Identity;
 use super::epoch::restored;
 use super::judge::Verdict;
 use super::judge::judge;
@@ -31,13 +32,6 @@ const OPERATION: &str = "join";
 
 /// Rounds on fresh facts, as of a batch of the committer.
 const ROUNDS: u32 = 3;
-
-/// Which shop a database holds, and which restore it is after.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Identity {
-    pub(super) shop: i64,
-    pub(super) epoch: i64,
-}
 
 /// The caller's connection, in the hands of one engine.
 #[async_trait]

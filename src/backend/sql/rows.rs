@@ -137,7 +137,7 @@ impl RowWriter<'_> {
 }
 
 /// A century: far enough for any life time, and no sum with it overflows.
-const MAX_DISTANCE: i64 = 100 * 366 * 86_400 * 1_000_000;
+pub(super) const MAX_DISTANCE: i64 = 100 * 366 * 86_400 * 1_000_000;
 
 fn quote(text: &mut String, value: &str) {
     text.push('"');

@@ -1,9 +1,7 @@
 //! What lists can be asked for.
 
-use sha2::Digest;
-use sha2::Sha256;
-
 use crate::model::Currency;
+use crate::model::Cursor;
 use crate::model::OrderStatus;
 use crate::model::ProductStatus;
 use crate::model::Slug;
@@ -146,8 +144,5 @@ impl OrderQuery {
 }
 
 fn digest(list: &str, query: &dyn std::fmt::Debug) -> [u8; 8] {
-    let full = Sha256::digest(format!("{list}:{query:?}"));
-    let mut short = [0; 8];
-    short.copy_from_slice(&full[..8]);
-    short
+    Cursor::digest(&format!("{list}:{query:?}"))
 }

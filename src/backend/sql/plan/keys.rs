@@ -77,6 +77,15 @@ impl Plan {
     }
 }
 
+/// The bytes that [`hex`] wrote; `None` for any other text.
+pub(in crate::backend::sql) fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+        return None;
+    }
+    let byte = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).ok();
+    (0..text.len()).step_by(2).map(byte).collect()
+}
+
 pub(in crate::backend::sql) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes

@@ -34,6 +34,7 @@ use uuid::Uuid;
 
 pub(in crate::backend::sql) use footprint::Footprint;
 pub(in crate::backend::sql) use keys::hex;
+pub(in crate::backend::sql) use keys::unhex;
 pub(in crate::backend::sql) use occupied::Occupied;
 pub(in crate::backend::sql) use stock::LevelKey;
 pub(in crate::backend::sql) use stock::Running;

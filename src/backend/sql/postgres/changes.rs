@@ -30,9 +30,9 @@ use super::reads::PostgresReads;
 use crate::backend::sql::dialect::Arg;
 use crate::backend::sql::dialect::Reads;
 use crate::backend::sql::epoch::Epoch;
+use crate::backend::sql::epoch::Identity;
 use crate::backend::sql::feed;
 use crate::backend::sql::feed::Head;
-use crate::backend::sql::feed::Origin;
 use crate::backend::sql::tables::keys::read_change;
 use crate::error::Error;
 use crate::error::ErrorKind;
@@ -107,7 +107,7 @@ impl Found {
             snapshot,
             top: PostgresReads::int(row, first + 2)?,
             head: Head {
-                origin: Origin {
+                origin: Identity {
                     shop: PostgresReads::int(row, first + 3)?,
                     epoch: PostgresReads::int(row, first + 4)?,
                 },
@@ -203,7 +203,7 @@ impl ChangeSource for PostgresChanges {
     async fn tail(&self, deadline: Deadline) -> Result<Vec<(PartitionId, Position)>> {
         let sql = format!("/* stockroom feed.tail */ {HEAD}");
         let rows = self.reads.fetch_planned_anew(sql, Vec::new(), deadline).await?;
-        let found = Found::read(rows.first().ok_or_else(nothing)?, 0)?;
+        let found = Found::read(rows.first().ok_or_else(feed::nothing)?, 0)?;
         let place = Place {
             floor: found.top,
             seen: Some(found.snapshot),
@@ -219,7 +219,7 @@ impl ChangeSource for PostgresChanges {
         let fetch = i64::try_from(limit + 1).unwrap_or(i64::MAX);
         let Query { sql, args } = query(place.as_ref(), fetch);
         let rows = self.reads.fetch_planned_anew(sql, args, deadline).await?;
-        let found = Found::read(rows.first().ok_or_else(nothing)?, BESIDE)?;
+        let found = Found::read(rows.first().ok_or_else(feed::nothing)?, BESIDE)?;
         match &place {
             Some(place) => found.head.admit(&self.epoch, place.origin, place.highest())?,
             None => self.epoch.saw(found.head.origin.epoch),
@@ -268,8 +268,4 @@ fn page(place: Option<Place>, rows: &[PgRow], found: Found, limit: usize) -> Res
         next: place.position(),
         end,
     })
-}
-
-fn nothing() -> Error {
-    Error::new(ErrorKind::Internal, "the feed gave no answer")
 }

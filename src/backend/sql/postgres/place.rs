@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use crate::backend::sql::epoch::Identity;
 use crate::backend::sql::feed;
-use crate::backend::sql::feed::Origin;
 use crate::error::Result;
 use crate::spi::changes::Position;
 
@@ -16,7 +16,7 @@ const NONE: &str = "-";
 /// A place: what was given, exactly, and how far a window was read that is not read to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
-    pub(super) origin: Origin,
+    pub(super) origin: Identity,
     /// No change past this number is visible in `seen`.
     pub(super) floor: i64,
     /// Every change that is visible in it was given; `None` at the beginning.
@@ -84,7 +84,7 @@ impl fmt::Display for Snapshot {
 
 impl Place {
     /// The oldest change that is kept.
-    pub(super) fn beginning(origin: Origin) -> Self {
+    pub(super) fn beginning(origin: Identity) -> Self {
         Self {
             origin,
             floor: 0,
@@ -101,7 +101,7 @@ impl Place {
     }
 
     pub(super) fn position(&self) -> Position {
-        let Origin { shop, epoch } = self.origin;
+        let Identity { shop, epoch } = self.origin;
         let seen = self.seen.as_ref().map_or(NONE.to_owned(), ToString::to_string);
         let window = self.window.as_ref().map_or(String::new(), |window| {
             format!(" {} {} {}", window.snapshot, window.top, window.after)
@@ -126,7 +126,7 @@ impl Place {
             _ => return Err(feed::foreign()),
         };
         Ok(Self {
-            origin: Origin {
+            origin: Identity {
                 shop: feed::number(shop)?,
                 epoch: feed::number(epoch)?,
             },
@@ -142,12 +142,12 @@ mod tests {
     use super::Place;
     use super::Snapshot;
     use super::Window;
-    use crate::backend::sql::feed::Origin;
+    use crate::backend::sql::epoch::Identity;
     use crate::spi::changes::Position;
 
     fn place() -> Place {
         Place {
-            origin: Origin { shop: 7, epoch: 1 },
+            origin: Identity { shop: 7, epoch: 1 },
             floor: 12,
             seen: Snapshot::parse("100:105:100,103"),
             window: Some(Window {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use sqlx::Connection as _;
 use sqlx::SqliteConnection;
@@ -33,7 +34,8 @@ impl SqliteStore {
     /// - `InvalidInput` when the path is not Unicode or names no file.
     ///
     /// # Cancel safety
-    /// Dropped, it leaves at most the `.part` file, which the next call removes.
+    /// Dropped, it leaves at most the `.part` file, which the next call removes; dropped in its last step, the copy may
+    /// still get its name a moment later, whole. The next call of this store waits until that is over.
     pub async fn backup_to(&self, path: impl AsRef<Path> + Send) -> Result<()> {
         let path = path.as_ref().to_owned();
         self.copy(path).await.map_err(|error| error.operation("backup"))
@@ -43,7 +45,7 @@ impl SqliteStore {
         if self.writer.is_closed() {
             return Err(Error::new(ErrorKind::Unavailable, "the store is closed"));
         }
-        let mut copying = self.copying.lock().await;
+        let mut copying = Arc::clone(&self.copying).lock_owned().await;
         let part = begin(&path)?;
         match &self.file {
             Some(options) => {
@@ -65,8 +67,14 @@ impl SqliteStore {
                 vacuum(&mut connection, &part, target).await?;
             }
         }
-        let finished = tokio::task::spawn_blocking(move || finish(&part, &path)).await;
-        finished.unwrap_or_else(|stopped| {
+        // The turn goes along: when the call is dropped here, the next one must not write to a file that is about to
+        // get its name.
+        let finished = tokio::task::spawn_blocking(move || {
+            let done = finish(&part, &path);
+            drop(copying);
+            done
+        });
+        finished.await.unwrap_or_else(|stopped| {
             Err(Error::new(ErrorKind::Internal, "the copy could not be finished")
                 .caused_by(stopped.to_string()))
         })

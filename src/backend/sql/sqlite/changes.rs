@@ -10,12 +10,10 @@ use crate::backend::sql::dialect::Arg;
 use crate::backend::sql::dialect::Reads as _;
 use crate::backend::sql::dialect::Text;
 use crate::backend::sql::epoch::Epoch;
+use crate::backend::sql::epoch::Identity;
 use crate::backend::sql::feed;
 use crate::backend::sql::feed::Head;
-use crate::backend::sql::feed::Origin;
 use crate::backend::sql::tables::keys::read_change;
-use crate::error::Error;
-use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::resilience::Deadline;
 use crate::spi::changes::ChangePage;
@@ -59,8 +57,8 @@ impl ChangeSource for SqliteChanges {
     async fn tail(&self, deadline: Deadline) -> Result<Vec<(PartitionId, Position)>> {
         let text = Text::Composed(TAIL.to_owned());
         let rows = self.reads.fetch(text, Vec::new(), deadline).await?;
-        let row = rows.first().ok_or_else(nothing)?;
-        let origin = Origin {
+        let row = rows.first().ok_or_else(feed::nothing)?;
+        let origin = Identity {
             shop: SqliteReads::int(row, 0)?,
             epoch: SqliteReads::int(row, 1)?,
         };
@@ -81,9 +79,9 @@ impl ChangeSource for SqliteChanges {
             .reads
             .fetch(Text::Composed(READ.to_owned()), args, deadline)
             .await?;
-        let first = rows.first().ok_or_else(nothing)?;
+        let first = rows.first().ok_or_else(feed::nothing)?;
         let head = Head {
-            origin: Origin {
+            origin: Identity {
                 shop: SqliteReads::int(first, 8)?,
                 epoch: SqliteReads::int(first, 9)?,
             },
@@ -115,23 +113,19 @@ impl ChangeSource for SqliteChanges {
     }
 }
 
-fn position(origin: Origin, seq: i64) -> Position {
-    let Origin { shop, epoch } = origin;
+fn position(origin: Identity, seq: i64) -> Position {
+    let Identity { shop, epoch } = origin;
     Position::new(format!("{MARK} {shop} {epoch} {seq}"))
 }
 
-fn parse(position: &Position) -> Result<(Origin, i64)> {
+fn parse(position: &Position) -> Result<(Identity, i64)> {
     let words = feed::words(position, MARK)?;
     let [shop, epoch, seq] = words.as_slice() else {
         return Err(feed::foreign());
     };
-    let origin = Origin {
+    let origin = Identity {
         shop: feed::number(shop)?,
         epoch: feed::number(epoch)?,
     };
     Ok((origin, feed::number(seq)?))
-}
-
-fn nothing() -> Error {
-    Error::new(ErrorKind::Internal, "the feed gave no answer")
 }

@@ -103,7 +103,7 @@ pub struct SqliteStore {
     /// How the file is opened; a shop in memory has none.
     file: Option<SqliteConnectOptions>,
     /// The connection of a copy that was dropped, which may be under way yet.
-    copying: tokio::sync::Mutex<Option<SqliteConnection>>,
+    copying: Arc<tokio::sync::Mutex<Option<SqliteConnection>>>,
     committer: Committer,
     epoch: Epoch,
     /// Whose database it is, for transactions that are joined.
@@ -159,7 +159,7 @@ impl SqliteStore {
             reads,
             writer,
             file: (!memory).then_some(connect),
-            copying: tokio::sync::Mutex::new(None),
+            copying: Arc::default(),
             committer,
             epoch,
             shop,

@@ -15,6 +15,7 @@ use crate::backend::sql::filter;
 use crate::backend::sql::filter::Filter;
 use crate::backend::sql::plan::key_text;
 use crate::backend::sql::plan::parse_key;
+use crate::backend::sql::plan::unhex;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -57,7 +58,7 @@ impl<R: Reads> ClaimReader for SqlClaims<R> {
             )
             .await?;
         let found = rows.iter().map(|row| {
-            let fingerprint = R::opt_text(row, 3)?.map(|text| parse_hex(&text)).transpose()?;
+            let fingerprint = R::opt_text(row, 3)?.map(|text| fingerprint(&text)).transpose()?;
             Ok((
                 (R::text(row, 0)?, R::text(row, 1)?),
                 ClaimFound {
@@ -70,16 +71,9 @@ impl<R: Reads> ClaimReader for SqlClaims<R> {
     }
 }
 
-fn parse_hex(text: &str) -> Result<[u8; 32]> {
-    let corrupt = || Error::new(ErrorKind::Corrupt, "a fingerprint cannot be read");
-    let mut bytes = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return Err(corrupt());
-    }
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[index * 2..index * 2 + 2], 16).map_err(|_| corrupt())?;
-    }
-    Ok(bytes)
+fn fingerprint(text: &str) -> Result<[u8; 32]> {
+    let bytes: Option<[u8; 32]> = unhex(text).and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| Error::new(ErrorKind::Corrupt, "a fingerprint cannot be read"))
 }
 
 /// Reads the history of either engine.
@@ -138,9 +132,5 @@ pub(in crate::backend::sql) fn read_change<R: Reads>(row: &R::Row) -> Result<Cha
 }
 
 fn digest(aggregate: Aggregate, key: &str) -> [u8; 8] {
-    use sha2::Digest as _;
-    let full = sha2::Sha256::digest(format!("history:{}:{key}", aggregate.as_str()));
-    let mut short = [0; 8];
-    short.copy_from_slice(&full[..8]);
-    short
+    Cursor::digest(&format!("history:{}:{key}", aggregate.as_str()))
 }

@@ -288,9 +288,5 @@ fn read_movement<R: Reads>(row: &R::Row, sku: &Sku, location: &LocationId) -> Re
 }
 
 fn digest(sku: &Sku, location: &LocationId) -> [u8; 8] {
-    use sha2::Digest as _;
-    let full = sha2::Sha256::digest(format!("movements:{sku}@{location}"));
-    let mut short = [0; 8];
-    short.copy_from_slice(&full[..8]);
-    short
+    Cursor::digest(&format!("movements:{sku}@{location}"))
 }
