@@ -5,7 +5,9 @@ use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
 use sqlx::postgres::PgPool;
 use sqlx::query::Query;
+use stockroom::Quote;
 
+use crate::sale::Answer;
 use crate::sale::Line;
 use crate::sale::Sale;
 use crate::support::Result;
@@ -30,6 +32,10 @@ const LINES: &str = "INSERT INTO stockroom_order_lines (order_id, number, sku, p
 const MOVEMENTS: &str = "INSERT INTO stockroom_movements (sku, location, kind, on_hand, allocated, held, reference, at, \
      commit_id) SELECT l.sku, l.location, 'allocate', 0, l.quantity, 0, $1, $2, $1 \
      FROM unnest($3::text[], $4::text[], $5::bigint[]) AS l(sku, location, quantity)";
+
+const ENOUGH: &str = "SELECT count(*) FROM unnest($1::text[], $2::text[], $3::bigint[]) AS r(sku, location, quantity) \
+     JOIN stockroom_levels l ON l.sku = r.sku AND l.location = r.location \
+     WHERE l.on_hand - l.allocated - l.held + l.backorder_limit >= r.quantity";
 
 const LOCK: &str = "SELECT l.on_hand - l.allocated - l.held + l.backorder_limit >= r.quantity \
      FROM unnest($1::text[], $2::text[], $3::bigint[]) AS r(sku, location, quantity) \
@@ -69,7 +75,7 @@ const WHOLE: &str = "WITH l AS (SELECT * FROM unnest($1::bigint[], $2::text[], $
     clippy::disallowed_methods,
     reason = "the way of everyone else is what is measured here"
 )]
-pub(crate) async fn transaction(pool: &PgPool, sale: &Sale) -> Result<()> {
+pub(crate) async fn transaction(pool: &PgPool, sale: &Sale) -> Result<Answer> {
     let lines = sale.lines();
     let mut transaction = pool.begin().await?;
     let claim = sqlx::query(CLAIM)
@@ -109,16 +115,18 @@ pub(crate) async fn transaction(pool: &PgPool, sale: &Sale) -> Result<()> {
         fits &= sqlx::Row::try_get::<bool, _>(row, 0)?;
     }
     if !fits {
-        return Err("not enough on stock".into());
+        transaction.rollback().await?;
+        return Ok(Answer::Refused);
     }
     bind_steps(sqlx::query(TAKE).bind(sale.now), &lines)
         .execute(&mut *transaction)
         .await?;
-    Ok(transaction.commit().await?)
+    transaction.commit().await?;
+    Ok(Answer::Placed)
 }
 
 /// One statement: one round trip, a commit for each order.
-pub(crate) async fn statement(pool: &PgPool, sale: &Sale) -> Result<()> {
+pub(crate) async fn statement(pool: &PgPool, sale: &Sale) -> Result<Answer> {
     let lines = sale.lines();
     let placed = bind_lines(sqlx::query(WHOLE), &lines)
         .bind(sale.now)
@@ -133,11 +141,29 @@ pub(crate) async fn statement(pool: &PgPool, sale: &Sale) -> Result<()> {
         .bind(sale.quote.total.minor())
         .fetch_all(pool)
         .await?;
+    // Nobody else changes these carts: without a row there was not enough.
     if placed.len() == 1 {
-        Ok(())
+        Ok(Answer::Placed)
     } else {
-        Err("not enough on stock, or the cart moved".into())
+        Ok(Answer::Refused)
     }
+}
+
+/// Whether an order has a chance, by a plain read: who comes too late waits for no lock and writes nothing.
+pub(crate) async fn has_enough(pool: &PgPool, quote: &Quote) -> Result<bool> {
+    let lines = &quote.lines;
+    let enough: i64 = sqlx::query_scalar(ENOUGH)
+        .bind(lines.iter().map(|line| line.sku.to_string()).collect::<Vec<_>>())
+        .bind(
+            lines
+                .iter()
+                .map(|line| line.location.to_string())
+                .collect::<Vec<_>>(),
+        )
+        .bind(lines.iter().map(|line| line.quantity.get()).collect::<Vec<_>>())
+        .fetch_one(pool)
+        .await?;
+    Ok(enough == i64::try_from(lines.len())?)
 }
 
 fn version(sale: &Sale) -> Result<i64> {

@@ -3,6 +3,7 @@
 
 use sqlx::sqlite::SqlitePool;
 
+use crate::sale::Answer;
 use crate::sale::Sale;
 use crate::support::Result;
 
@@ -26,7 +27,7 @@ const TAKE: &str = "UPDATE stockroom_levels SET allocated = allocated + $3, vers
      WHERE sku = $1 AND location = $2 AND on_hand - allocated - held + backorder_limit >= $3";
 
 /// The usual transaction; the one write lock of SQLite stands for the locks of rows.
-pub(crate) async fn transaction(pool: &SqlitePool, sale: &Sale) -> Result<()> {
+pub(crate) async fn transaction(pool: &SqlitePool, sale: &Sale) -> Result<Answer> {
     let (id, cart) = (sale.id.to_string(), sale.cart().to_string());
     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
     let claim = sqlx::query(CLAIM)
@@ -78,8 +79,10 @@ pub(crate) async fn transaction(pool: &SqlitePool, sale: &Sale) -> Result<()> {
             .bind(line.quantity)
             .bind(sale.now);
         if take.execute(&mut *transaction).await?.rows_affected() != 1 {
-            return Err("not enough on stock".into());
+            transaction.rollback().await?;
+            return Ok(Answer::Refused);
         }
     }
-    Ok(transaction.commit().await?)
+    transaction.commit().await?;
+    Ok(Answer::Placed)
 }

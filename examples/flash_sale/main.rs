@@ -23,7 +23,6 @@ use std::process::ExitCode;
 
 use crate::arguments::Arguments;
 use crate::crowd::Sale;
-use crate::shop::Books;
 use crate::venue::Venue;
 
 /// The result of a step: whatever goes wrong ends the example.
