@@ -16,8 +16,8 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
-/// Linux wakes a sleeping thread up to this much later than it asked for.
-const SLACK: Duration = Duration::from_micros(50);
+/// Linux wakes a sleeping thread so much later than it asked for.
+const SLACK: Duration = Duration::from_micros(70);
 
 const CHUNK: usize = 64 * 1024;
 

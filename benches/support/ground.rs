@@ -113,12 +113,9 @@ impl Ground {
             shop.close().await;
         }
         self.shop.close().await;
-        self.by_hand.close().await;
-        if let Database::Sqlite(pool) = &self.database {
-            return pool.close().await;
-        }
         // What is left would be vacuumed while others are measured.
         self.database.try_execute(DROP, "SELECT 1").await;
+        self.by_hand.close().await;
         self.database.close().await;
     }
 }
