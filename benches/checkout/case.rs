@@ -8,13 +8,13 @@ use crate::ground::Distance;
 use crate::rounds::Pace;
 use crate::support::Engine;
 use crate::support::Settings;
-use crate::till::ByHand;
+use crate::till::How;
 
 /// How orders are placed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     Shop,
-    ByHand(ByHand),
+    ByHand(How),
     /// Two shops of one database, as in two processes: two committers, the callers divided between them.
     TwoShops,
 }
@@ -22,16 +22,16 @@ pub(crate) enum Way {
 impl Way {
     pub(crate) const ALL: [Self; 4] = [
         Self::Shop,
-        Self::ByHand(ByHand::Transaction),
-        Self::ByHand(ByHand::Statement),
+        Self::ByHand(How::Transaction),
+        Self::ByHand(How::Statement),
         Self::TwoShops,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Shop => "stockroom",
-            Self::ByHand(ByHand::Transaction) => "a transaction each",
-            Self::ByHand(ByHand::Statement) => "a statement each",
+            Self::ByHand(How::Transaction) => "a transaction each",
+            Self::ByHand(How::Statement) => "a statement each",
             Self::TwoShops => "two stockrooms",
         }
     }
@@ -60,10 +60,10 @@ pub(crate) struct Setup {
 
 const THREE_WAYS: &[Way] = &[
     Way::Shop,
-    Way::ByHand(ByHand::Transaction),
-    Way::ByHand(ByHand::Statement),
+    Way::ByHand(How::Transaction),
+    Way::ByHand(How::Statement),
 ];
-const ON_SQLITE: &[Way] = &[Way::Shop, Way::ByHand(ByHand::Transaction)];
+const ON_SQLITE: &[Way] = &[Way::Shop, Way::ByHand(How::Transaction)];
 
 impl Setup {
     const fn postgres(basket: Basket, callers: &'static [usize]) -> Self {

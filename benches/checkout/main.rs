@@ -15,6 +15,8 @@ mod basket;
 mod case;
 #[path = "../support/comparison.rs"]
 mod comparison;
+#[path = "../support/connections.rs"]
+mod connections;
 #[path = "../support/database.rs"]
 mod database;
 #[path = "../support/delay.rs"]
@@ -23,6 +25,7 @@ mod delay;
 mod goods;
 #[path = "../support/ground.rs"]
 mod ground;
+mod look;
 #[path = "../support/random.rs"]
 mod random;
 #[path = "../support/rounds.rs"]
@@ -39,7 +42,7 @@ mod usual_sqlite;
 
 use case::Effort;
 use case::Setup;
-use ground::CONNECTIONS;
+use connections::CONNECTIONS;
 use rounds::Outcome;
 use stand::CheckoutStand;
 use support::Engine;
@@ -105,7 +108,7 @@ async fn measure(setup: Setup, settings: Settings, places: &Places, effort: Effo
         outcomes.push(rounds::measure(setup.name(callers), ways, stands, effort.pace).await?);
     }
     for stand in stands {
-        stand.close().await;
+        stand.close().await?;
     }
     Ok(outcomes)
 }
@@ -128,8 +131,8 @@ fn markdown(machine: &Machine, outcomes: &[Outcome], effort: Effort) -> String {
          - **two stockrooms**: two shops of one database, as in two processes, each with half of the callers.\n\
          - All ways write the same tables and indexes: two unique keys (the idempotency key, one order per cart), order, \
          lines, movements; beside them they update the cart and the stock's rows. Only stockroom also writes its history \
-         (a change row for each aggregate touched) and one commit row a batch: the difference in rows. By hand the pool does \
-         not ping before each use, and lines go in as one statement.\n\
+         (a change row for each aggregate touched) and one commit row a batch: the difference in rows. By hand nothing is asked \
+         of a connection before or after its use, statements are prepared once, and lines go in as one statement.\n\
          - **by Zipf**: the n-th SKU is wanted 1/n times as often as the first; a cart has as often one line as five.\n\
          - **+0.5 ms a round trip**: through a relay of the bench that holds back what a client sends, for both sides; its \
          own work counts as the client's.\n\

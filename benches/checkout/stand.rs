@@ -13,18 +13,18 @@ use crate::basket::Shelf;
 use crate::case::Setup;
 use crate::case::Supply;
 use crate::case::Way;
-use crate::database::Database;
 use crate::goods;
 use crate::ground::Ground;
+use crate::look;
 use crate::rounds::Run;
 use crate::rounds::Stand;
 use crate::sale::Answer;
 use crate::support::Cpu;
+use crate::support::Engine;
 use crate::support::Places;
 use crate::support::Result;
 use crate::support::Samples;
 use crate::till::Till;
-use crate::usual_postgres;
 
 /// Rows of every table that an order adds to.
 const INSERTED: &str = "SELECT (SELECT count(*) FROM stockroom_claims), (SELECT count(*) FROM stockroom_orders), \
@@ -67,17 +67,15 @@ impl CheckoutStand {
             callers: 1,
             way,
             shelf,
-            server: places
-                .server
-                .filter(|_| matches!(ground.database, Database::Postgres(_))),
+            server: places.server.filter(|_| setup.engine == Engine::Postgres),
             ground,
             orders: 0,
             units: 0,
         })
     }
 
-    pub(crate) async fn close(self) {
-        self.ground.close().await;
+    pub(crate) async fn close(self) -> Result<()> {
+        self.ground.close().await
     }
 
     fn tills(&self) -> Vec<Till> {
@@ -167,7 +165,7 @@ async fn sell(
                 let Some(quote) = next else { break };
                 let lines = quote.lines.len();
                 let begun = Instant::now();
-                let answer = if supply == Supply::Half && !has_enough(&till, &quote).await? {
+                let answer = if supply == Supply::Half && !look::has_enough(&till, &quote).await? {
                     Answer::Refused
                 } else {
                     till.place(quote).await?
@@ -193,13 +191,4 @@ async fn sell(
         all.units += sold.units;
     }
     Ok(all)
-}
-
-/// Where half of the buyers come too late, who writes by hand on PostgreSQL looks first: a read costs less than a
-/// transaction that is rolled back. The shop decides by itself.
-async fn has_enough(till: &Till, quote: &Quote) -> Result<bool> {
-    match till {
-        Till::Postgres(pool, _) => usual_postgres::has_enough(pool, quote).await,
-        Till::Shop(_) | Till::Sqlite(_) => Ok(true),
-    }
 }

@@ -1,13 +1,10 @@
 //! The database behind a shop, for questions that no shop answers.
 
-use std::time::Instant;
-
 use sqlx::Row as _;
 use sqlx::postgres::PgPool;
 use sqlx::sqlite::SqlitePool;
 
 use crate::support::Result;
-use crate::support::Samples;
 
 /// The database behind a shop, for questions that no shop answers.
 #[derive(Debug, Clone)]
@@ -44,17 +41,6 @@ impl Database {
         if let Err(error) = done {
             eprintln!("left out: {error}");
         }
-    }
-
-    /// Milliseconds that the smallest question takes, half of the times.
-    pub(crate) async fn round_trip(&self) -> Result<f64> {
-        let mut samples = Samples::default();
-        for _ in 0..200 {
-            let begun = Instant::now();
-            self.numbers("SELECT CAST(1 AS bigint)").await?;
-            samples.push(begun.elapsed());
-        }
-        Ok(samples.percentile(50) / 1e3)
     }
 
     pub(crate) async fn close(&self) {

@@ -1,12 +1,17 @@
 //! A shop in a schema (a file) of its own, and connections for who works on its tables by hand.
 
+use std::path::PathBuf;
 use std::time::Duration;
+use std::time::Instant;
 
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::SqlitePoolOptions;
 use stockroom::Stockroom;
 use uuid::Uuid;
 
+use crate::connections::ByHand;
 use crate::database::Database;
 use crate::delay;
 use crate::support;
@@ -14,9 +19,7 @@ use crate::support::Engine;
 use crate::support::Machine;
 use crate::support::Places;
 use crate::support::Result;
-
-/// Connections of who writes by hand on PostgreSQL.
-pub(crate) const CONNECTIONS: u32 = 16;
+use crate::support::Samples;
 
 /// What a round trip takes more on the longer way.
 pub(crate) const DELAY: Duration = Duration::from_micros(500);
@@ -48,7 +51,7 @@ pub(crate) struct Ground {
     /// Asks; the server is near.
     pub(crate) database: Database,
     /// Writes by hand; as far from the server as was wanted.
-    pub(crate) by_hand: Database,
+    pub(crate) by_hand: ByHand,
 }
 
 impl Ground {
@@ -60,38 +63,29 @@ impl Ground {
         shops: usize,
     ) -> Result<Self> {
         let name = format!("bench_{}", Uuid::now_v7().simple());
-        let (shop, database) = open(engine, places, &name, places.postgres()).await?;
+        let near = Address::near(engine, places, &name)?;
+        let far = match distance {
+            Distance::Near => near.clone(),
+            Distance::Far => Address::far(places, &name)?,
+        };
+        let shop = near.shop().await?;
+        let database = near.database().await?;
         if counted == Counted::Empty {
             database.try_execute("ANALYZE", "ANALYZE").await;
         }
-        let far = match distance {
-            Distance::Near => None,
-            Distance::Far => Some(longer_way(places)?),
-        };
-        let mut ground = match &far {
-            None => Self {
-                shops: vec![shop.clone()],
-                by_hand: database.clone(),
-                shop,
-                database,
-            },
-            Some(url) => {
-                let (far_shop, by_hand) = open(engine, places, &name, Some(url)).await?;
-                Self {
-                    shops: vec![far_shop],
-                    by_hand,
-                    shop,
-                    database,
-                }
-            }
-        };
-        while ground.shops.len() < shops {
-            let url = far.as_deref().or_else(|| places.postgres());
-            let (another, pool) = open(engine, places, &name, url).await?;
-            pool.close().await;
-            ground.shops.push(another);
+        let mut writers = Vec::new();
+        if distance == Distance::Near {
+            writers.push(shop.clone());
         }
-        Ok(ground)
+        while writers.len() < shops {
+            writers.push(far.shop().await?);
+        }
+        Ok(Self {
+            shop,
+            shops: writers,
+            database,
+            by_hand: far.by_hand().await?,
+        })
     }
 
     /// Lets the server count the rows, as it does some time after they were written.
@@ -108,15 +102,16 @@ impl Ground {
             .await;
     }
 
-    pub(crate) async fn close(self) {
+    pub(crate) async fn close(self) -> Result<()> {
         for shop in &self.shops {
             shop.close().await;
         }
         self.shop.close().await;
+        self.by_hand.close().await?;
         // What is left would be vacuumed while others are measured.
         self.database.try_execute(DROP, "SELECT 1").await;
-        self.by_hand.close().await;
         self.database.close().await;
+        Ok(())
     }
 }
 
@@ -126,33 +121,58 @@ const VACUUM: &str = "VACUUM (ANALYZE) stockroom_products, stockroom_variants, s
 /// Every table of a shop lies in the first schema of the path.
 const DROP: &str = "DO $$ BEGIN EXECUTE format('DROP SCHEMA %I CASCADE', current_schema()); END $$";
 
-/// A shop, and connections on its tables.
-async fn open(
-    engine: Engine,
-    places: &Places,
-    name: &str,
-    url: Option<&str>,
-) -> Result<(Stockroom, Database)> {
-    match (engine, url) {
-        (Engine::Sqlite, _) => {
-            let file = places.file(name);
-            let shop = support::sqlite_shop(&file).await?;
-            // More connections would only find the file locked.
-            let options = SqlitePoolOptions::new()
-                .max_connections(1)
-                .test_before_acquire(false);
-            let pool = support::sqlite_pool(&file, options).await?;
-            Ok((shop, Database::Sqlite(pool)))
+/// Where a shop lies.
+#[derive(Debug, Clone)]
+enum Address {
+    Sqlite { file: PathBuf },
+    Postgres { url: String, schema: String },
+}
+
+impl Address {
+    fn near(engine: Engine, places: &Places, name: &str) -> Result<Self> {
+        Ok(match engine {
+            Engine::Sqlite => Self::Sqlite {
+                file: places.file(name),
+            },
+            Engine::Postgres => Self::Postgres {
+                url: places.postgres().ok_or("there is no PostgreSQL")?.to_owned(),
+                schema: name.to_owned(),
+            },
+        })
+    }
+
+    fn far(places: &Places, name: &str) -> Result<Self> {
+        Ok(Self::Postgres {
+            url: longer_way(places)?,
+            schema: name.to_owned(),
+        })
+    }
+
+    async fn shop(&self) -> Result<Stockroom> {
+        match self {
+            Self::Sqlite { file } => support::sqlite_shop(file).await,
+            Self::Postgres { url, schema } => support::postgres_shop(url, schema).await,
         }
-        (Engine::Postgres, Some(url)) => {
-            let shop = support::postgres_shop(url, name).await?;
-            let options = PgPoolOptions::new()
-                .max_connections(CONNECTIONS)
-                .test_before_acquire(false);
-            let pool = support::postgres_pool(url, name, options).await?;
-            Ok((shop, Database::Postgres(pool)))
+    }
+
+    async fn database(&self) -> Result<Database> {
+        Ok(match self {
+            Self::Sqlite { file } => {
+                let options = SqlitePoolOptions::new().max_connections(1);
+                Database::Sqlite(support::sqlite_pool(file, options).await?)
+            }
+            Self::Postgres { url, schema } => {
+                let options = PgPoolOptions::new().max_connections(1);
+                Database::Postgres(support::postgres_pool(url, schema, options).await?)
+            }
+        })
+    }
+
+    async fn by_hand(&self) -> Result<ByHand> {
+        match self {
+            Self::Sqlite { file } => ByHand::sqlite(file).await,
+            Self::Postgres { url, schema } => ByHand::postgres(url, schema).await,
         }
-        (Engine::Postgres, None) => Err("there is no PostgreSQL".into()),
     }
 }
 
@@ -164,19 +184,27 @@ fn longer_way(places: &Places) -> Result<String> {
 
 /// Tells how long a round trip takes, near and far.
 pub(crate) async fn measure_distance(places: &Places, machine: &mut Machine) -> Result<()> {
-    let Some(url) = places.postgres() else {
+    let Some(near) = places.postgres() else {
         return Ok(());
     };
-    let options = || PgPoolOptions::new().max_connections(1).test_before_acquire(false);
-    let near = Database::Postgres(support::postgres_pool(url, "public", options()).await?);
-    let far = Database::Postgres(support::postgres_pool(&longer_way(places)?, "public", options()).await?);
     let fact = format!(
         "SELECT 1 takes {:.2} ms near and {:.2} ms far, half of the times",
-        near.round_trip().await?,
-        far.round_trip().await?
+        round_trip(near).await?,
+        round_trip(&longer_way(places)?).await?
     );
-    near.close().await;
-    far.close().await;
     machine.add("round trip", fact);
     Ok(())
+}
+
+/// Milliseconds that the smallest question takes, half of the times.
+async fn round_trip(url: &str) -> Result<f64> {
+    let mut connection = PgConnection::connect(url).await?;
+    let mut samples = Samples::default();
+    for _ in 0..200 {
+        let begun = Instant::now();
+        sqlx::query("SELECT 1").execute(&mut connection).await?;
+        samples.push(begun.elapsed());
+    }
+    connection.close().await?;
+    Ok(samples.percentile(50) / 1e3)
 }

@@ -1,14 +1,15 @@
 //! Where orders are placed: through the shop, or by hand.
 
-use sqlx::postgres::PgPool;
-use sqlx::sqlite::SqlitePool;
+use sqlx::postgres::PgConnection;
+use sqlx::sqlite::SqliteConnection;
 use stockroom::ErrorKind;
 use stockroom::IdempotencyKey;
 use stockroom::Place;
 use stockroom::Quote;
 use stockroom::Stockroom;
 
-use crate::database::Database;
+use crate::connections::ByHand;
+use crate::connections::Connections;
 use crate::sale::Answer;
 use crate::sale::Sale;
 use crate::support::Result;
@@ -17,7 +18,7 @@ use crate::usual_sqlite;
 
 /// How one writes by hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ByHand {
+pub(crate) enum How {
     Transaction,
     Statement,
 }
@@ -26,15 +27,15 @@ pub(crate) enum ByHand {
 #[derive(Debug, Clone)]
 pub(crate) enum Till {
     Shop(Stockroom),
-    Postgres(PgPool, ByHand),
-    Sqlite(SqlitePool),
+    Postgres(Connections<PgConnection>, How),
+    Sqlite(Connections<SqliteConnection>),
 }
 
 impl Till {
-    pub(crate) fn by_hand(database: &Database, how: ByHand) -> Self {
-        match database {
-            Database::Postgres(pool) => Self::Postgres(pool.clone(), how),
-            Database::Sqlite(pool) => Self::Sqlite(pool.clone()),
+    pub(crate) fn by_hand(connections: &ByHand, how: How) -> Self {
+        match connections {
+            ByHand::Postgres(connections) => Self::Postgres(connections.clone(), how),
+            ByHand::Sqlite(connections) => Self::Sqlite(connections.clone()),
         }
     }
 
@@ -42,13 +43,23 @@ impl Till {
         let key = format!("order-{}", quote.cart.id);
         match self {
             Self::Shop(shop) => place(shop, quote, key).await,
-            Self::Postgres(pool, ByHand::Transaction) => {
-                usual_postgres::transaction(pool, &Sale::new(quote, key)).await
+            Self::Postgres(connections, how) => {
+                let sale = Sale::new(quote, key);
+                let mut connection = connections.take().await?;
+                let answer = match how {
+                    How::Transaction => usual_postgres::transaction(&mut connection, &sale).await,
+                    How::Statement => usual_postgres::statement(&mut connection, &sale).await,
+                };
+                connections.give(connection);
+                answer
             }
-            Self::Postgres(pool, ByHand::Statement) => {
-                usual_postgres::statement(pool, &Sale::new(quote, key)).await
+            Self::Sqlite(connections) => {
+                let sale = Sale::new(quote, key);
+                let mut connection = connections.take().await?;
+                let answer = usual_sqlite::transaction(&mut connection, &sale).await;
+                connections.give(connection);
+                answer
             }
-            Self::Sqlite(pool) => usual_sqlite::transaction(pool, &Sale::new(quote, key)).await,
         }
     }
 }

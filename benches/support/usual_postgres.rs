@@ -1,11 +1,11 @@
 //! What one writes by hand on PostgreSQL: a transaction for each order with the stock's rows locked, or one statement for
 //! each order. Both write the rows that the shop writes, but for its history and its commit rows.
 
+use sqlx::Connection as _;
 use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
-use sqlx::postgres::PgPool;
+use sqlx::postgres::PgConnection;
 use sqlx::query::Query;
-use stockroom::Quote;
 
 use crate::sale::Answer;
 use crate::sale::Line;
@@ -32,10 +32,6 @@ const LINES: &str = "INSERT INTO stockroom_order_lines (order_id, number, sku, p
 const MOVEMENTS: &str = "INSERT INTO stockroom_movements (sku, location, kind, on_hand, allocated, held, reference, at, \
      commit_id) SELECT l.sku, l.location, 'allocate', 0, l.quantity, 0, $1, $2, $1 \
      FROM unnest($3::text[], $4::text[], $5::bigint[]) AS l(sku, location, quantity)";
-
-const ENOUGH: &str = "SELECT count(*) FROM unnest($1::text[], $2::text[], $3::bigint[]) AS r(sku, location, quantity) \
-     JOIN stockroom_levels l ON l.sku = r.sku AND l.location = r.location \
-     WHERE l.on_hand - l.allocated - l.held + l.backorder_limit >= r.quantity";
 
 const LOCK: &str = "SELECT l.on_hand - l.allocated - l.held + l.backorder_limit >= r.quantity \
      FROM unnest($1::text[], $2::text[], $3::bigint[]) AS r(sku, location, quantity) \
@@ -71,13 +67,9 @@ const WHOLE: &str = "WITH l AS (SELECT * FROM unnest($1::bigint[], $2::text[], $
      SELECT id FROM cart";
 
 /// The usual transaction: nine round trips, the stock's rows last, so that they are locked for the shortest time.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the way of everyone else is what is measured here"
-)]
-pub(crate) async fn transaction(pool: &PgPool, sale: &Sale) -> Result<Answer> {
+pub(crate) async fn transaction(connection: &mut PgConnection, sale: &Sale) -> Result<Answer> {
     let lines = sale.lines();
-    let mut transaction = pool.begin().await?;
+    let mut transaction = connection.begin().await?;
     let claim = sqlx::query(CLAIM)
         .bind(&sale.key)
         .bind(sale.id)
@@ -126,7 +118,7 @@ pub(crate) async fn transaction(pool: &PgPool, sale: &Sale) -> Result<Answer> {
 }
 
 /// One statement: one round trip, a commit for each order.
-pub(crate) async fn statement(pool: &PgPool, sale: &Sale) -> Result<Answer> {
+pub(crate) async fn statement(connection: &mut PgConnection, sale: &Sale) -> Result<Answer> {
     let lines = sale.lines();
     let placed = bind_lines(sqlx::query(WHOLE), &lines)
         .bind(sale.now)
@@ -139,7 +131,7 @@ pub(crate) async fn statement(pool: &PgPool, sale: &Sale) -> Result<Answer> {
         .bind(sale.quote.subtotal.minor())
         .bind(sale.quote.tax.minor())
         .bind(sale.quote.total.minor())
-        .fetch_all(pool)
+        .fetch_all(connection)
         .await?;
     // Nobody else changes these carts: without a row there was not enough.
     if placed.len() == 1 {
@@ -147,23 +139,6 @@ pub(crate) async fn statement(pool: &PgPool, sale: &Sale) -> Result<Answer> {
     } else {
         Ok(Answer::Refused)
     }
-}
-
-/// Whether an order has a chance, by a plain read: who comes too late waits for no lock and writes nothing.
-pub(crate) async fn has_enough(pool: &PgPool, quote: &Quote) -> Result<bool> {
-    let lines = &quote.lines;
-    let enough: i64 = sqlx::query_scalar(ENOUGH)
-        .bind(lines.iter().map(|line| line.sku.to_string()).collect::<Vec<_>>())
-        .bind(
-            lines
-                .iter()
-                .map(|line| line.location.to_string())
-                .collect::<Vec<_>>(),
-        )
-        .bind(lines.iter().map(|line| line.quantity.get()).collect::<Vec<_>>())
-        .fetch_one(pool)
-        .await?;
-    Ok(enough == i64::try_from(lines.len())?)
 }
 
 fn version(sale: &Sale) -> Result<i64> {

@@ -1,7 +1,8 @@
 //! What one writes by hand: a product's new title if it is still at the version that was read, and a line of a cart.
 
-use sqlx::postgres::PgPool;
-use sqlx::sqlite::SqlitePool;
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
+use sqlx::sqlite::SqliteConnection;
 use stockroom::CartId;
 use stockroom::Clock as _;
 use stockroom::LineKey;
@@ -36,7 +37,7 @@ const TOUCH_AND_ADD: &str = "WITH cart AS (UPDATE stockroom_carts SET version = 
 
 /// Whether the product was at this version.
 pub(crate) async fn update_on_postgres(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     id: ProductId,
     version: i64,
     title: &str,
@@ -46,12 +47,12 @@ pub(crate) async fn update_on_postgres(
         .bind(version)
         .bind(title)
         .bind(now());
-    Ok(update.execute(pool).await?.rows_affected() == 1)
+    Ok(update.execute(connection).await?.rows_affected() == 1)
 }
 
 /// Whether the product was at this version.
 pub(crate) async fn update_on_sqlite(
-    pool: &SqlitePool,
+    connection: &mut SqliteConnection,
     id: ProductId,
     version: i64,
     title: &str,
@@ -61,16 +62,12 @@ pub(crate) async fn update_on_sqlite(
         .bind(version)
         .bind(title)
         .bind(now());
-    Ok(update.execute(pool).await?.rows_affected() == 1)
+    Ok(update.execute(connection).await?.rows_affected() == 1)
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the way of everyone else is what is measured here"
-)]
-pub(crate) async fn add_in_transaction(pool: &PgPool, cart: CartId, sku: &Sku) -> Result<()> {
+pub(crate) async fn add_in_transaction(connection: &mut PgConnection, cart: CartId, sku: &Sku) -> Result<()> {
     let now = now();
-    let mut transaction = pool.begin().await?;
+    let mut transaction = connection.begin().await?;
     let touched = sqlx::query(TOUCH)
         .bind(cart.uuid())
         .bind(now + EXPIRY)
@@ -88,7 +85,7 @@ pub(crate) async fn add_in_transaction(pool: &PgPool, cart: CartId, sku: &Sku) -
     Ok(transaction.commit().await?)
 }
 
-pub(crate) async fn add_in_statement(pool: &PgPool, cart: CartId, sku: &Sku) -> Result<()> {
+pub(crate) async fn add_in_statement(connection: &mut PgConnection, cart: CartId, sku: &Sku) -> Result<()> {
     let now = now();
     let added = sqlx::query(TOUCH_AND_ADD)
         .bind(cart.uuid())
@@ -96,14 +93,14 @@ pub(crate) async fn add_in_statement(pool: &PgPool, cart: CartId, sku: &Sku) -> 
         .bind(now)
         .bind(key(sku).as_str())
         .bind(sku.as_str())
-        .execute(pool)
+        .execute(connection)
         .await?;
     is_added(added.rows_affected(), 1)
 }
 
-pub(crate) async fn add_on_sqlite(pool: &SqlitePool, cart: CartId, sku: &Sku) -> Result<()> {
+pub(crate) async fn add_on_sqlite(connection: &mut SqliteConnection, cart: CartId, sku: &Sku) -> Result<()> {
     let (now, id) = (now(), cart.to_string());
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let touched = sqlx::query(TOUCH)
         .bind(&id)
         .bind(now + EXPIRY)

@@ -6,7 +6,7 @@ use crate::ground::Distance;
 use crate::rounds::Pace;
 use crate::support::Engine;
 use crate::support::Settings;
-use crate::till::ByHand;
+use crate::till::How;
 
 /// What the callers do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,24 +33,24 @@ impl Work {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     Shop,
-    ByHand(ByHand),
+    ByHand(How),
 }
 
 impl Way {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Shop => "stockroom",
-            Self::ByHand(ByHand::Transaction) => "a transaction each",
-            Self::ByHand(ByHand::Statement) => "a statement each",
+            Self::ByHand(How::Transaction) => "a transaction each",
+            Self::ByHand(How::Statement) => "a statement each",
         }
     }
 }
 
-const TWO_WAYS: &[Way] = &[Way::Shop, Way::ByHand(ByHand::Transaction)];
+const TWO_WAYS: &[Way] = &[Way::Shop, Way::ByHand(How::Transaction)];
 const THREE_WAYS: &[Way] = &[
     Way::Shop,
-    Way::ByHand(ByHand::Transaction),
-    Way::ByHand(ByHand::Statement),
+    Way::ByHand(How::Transaction),
+    Way::ByHand(How::Statement),
 ];
 
 /// What is done, where, and by how many at once.

@@ -10,7 +10,7 @@ use stockroom::Sku;
 
 use crate::by_hand;
 use crate::support::Result;
-use crate::till::ByHand;
+use crate::till::How;
 use crate::till::Till;
 
 /// A product as a caller has it at hand.
@@ -73,8 +73,18 @@ pub(crate) async fn rename(till: &Till, held: &mut Held, read: Read, title: Stri
                 Err(error) => return Err(error.into()),
             }
         }
-        Till::Postgres(pool, _) => by_hand::update_on_postgres(pool, id, expected, &title).await?,
-        Till::Sqlite(pool) => by_hand::update_on_sqlite(pool, id, expected, &title).await?,
+        Till::Postgres(connections, _) => {
+            let mut connection = connections.take().await?;
+            let done = by_hand::update_on_postgres(&mut connection, id, expected, &title).await?;
+            connections.give(connection);
+            done
+        }
+        Till::Sqlite(connections) => {
+            let mut connection = connections.take().await?;
+            let done = by_hand::update_on_sqlite(&mut connection, id, expected, &title).await?;
+            connections.give(connection);
+            done
+        }
     };
     match (read, done) {
         (Read::Now, true) => held.version += 1,
@@ -92,9 +102,21 @@ pub(crate) async fn add(till: &Till, cart: CartId, sku: &Sku) -> Result<()> {
             shop.carts().add(cart, sku.clone(), 1).await?;
             Ok(())
         }
-        Till::Postgres(pool, ByHand::Transaction) => by_hand::add_in_transaction(pool, cart, sku).await,
-        Till::Postgres(pool, ByHand::Statement) => by_hand::add_in_statement(pool, cart, sku).await,
-        Till::Sqlite(pool) => by_hand::add_on_sqlite(pool, cart, sku).await,
+        Till::Postgres(connections, how) => {
+            let mut connection = connections.take().await?;
+            let added = match how {
+                How::Transaction => by_hand::add_in_transaction(&mut connection, cart, sku).await,
+                How::Statement => by_hand::add_in_statement(&mut connection, cart, sku).await,
+            };
+            connections.give(connection);
+            added
+        }
+        Till::Sqlite(connections) => {
+            let mut connection = connections.take().await?;
+            let added = by_hand::add_on_sqlite(&mut connection, cart, sku).await;
+            connections.give(connection);
+            added
+        }
     }
 }
 

@@ -16,6 +16,8 @@ mod caller;
 mod case;
 #[path = "../support/comparison.rs"]
 mod comparison;
+#[path = "../support/connections.rs"]
+mod connections;
 #[path = "../support/database.rs"]
 mod database;
 #[path = "../support/delay.rs"]
@@ -41,7 +43,7 @@ mod usual_sqlite;
 
 use case::Case;
 use case::Effort;
-use ground::CONNECTIONS;
+use connections::CONNECTIONS;
 use rounds::Outcome;
 use stand::WriteStand;
 use support::Engine;
@@ -90,7 +92,7 @@ async fn measure(case: Case, places: &Places, effort: Effort) -> Result<Outcome>
     let names = ways.map(|way| way.name()).collect();
     let outcome = rounds::measure(case.name(), names, &mut stands, effort.pace).await?;
     for stand in stands {
-        stand.close().await;
+        stand.close().await?;
     }
     Ok(outcome)
 }
@@ -114,7 +116,8 @@ fn markdown(machine: &Machine, outcomes: &[Outcome], effort: Effort) -> String {
          connections. On SQLite BEGIN IMMEDIATE on the one connection that can write.\n\
          - **a statement each**: all of a write as one statement, committed by itself; {CONNECTIONS} connections.\n\
          - All ways write the same tables and indexes; only stockroom also writes its history (a change row for each aggregate \
-         touched) and one commit row a batch: the difference in rows. By hand the pool does not ping before each use.\n\
+         touched) and one commit row a batch: the difference in rows. By hand nothing is asked of a connection \
+         before or after its use, and statements are prepared once.\n\
          - **its p50 / p99 are**: stockroom's, as a part of those in the line. **+0.5 ms a round trip**: through a relay of \
          the bench that holds back what a client sends, for both sides.\n\
          - {} rounds of {} ms in turns, in a schema (a file) for each way; rate and percentiles are medians over the rounds; \

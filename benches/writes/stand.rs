@@ -97,8 +97,8 @@ impl WriteStand {
         })
     }
 
-    pub(crate) async fn close(self) {
-        self.ground.close().await;
+    pub(crate) async fn close(self) -> Result<()> {
+        self.ground.close().await
     }
 
     fn till(&self) -> Till {
