@@ -3,10 +3,12 @@
 use stockroom::Currency;
 use stockroom::Money;
 use stockroom::NewProduct;
+use stockroom::Quote;
 use stockroom::Sku;
 use stockroom::Stockroom;
 
 use crate::goods;
+use crate::goods::Prices;
 use crate::random::Random;
 use crate::support::Result;
 
@@ -48,6 +50,7 @@ impl Basket {
 #[derive(Debug)]
 pub(crate) struct Shelf {
     skus: Vec<Sku>,
+    prices: Prices,
     hot: Sku,
     /// Sums of 1/n, to draw by.
     sums: Vec<f64>,
@@ -64,6 +67,7 @@ impl Shelf {
             Some(*sum)
         });
         Ok(Self {
+            prices: Prices::ask(shop, &skus).await?,
             sums: sums.collect(),
             skus,
             hot,
@@ -83,12 +87,18 @@ impl Shelf {
         shop.inventory()
             .receive(self.hot.clone(), &goods::location()?, units)
             .await?;
-        Ok(())
+        self.prices.add(shop, &self.hot).await
     }
 
-    /// So many baskets, in a sequence that every run repeats.
-    pub(crate) fn baskets(&mut self, basket: Basket, count: usize) -> Vec<Vec<Sku>> {
-        (0..count).map(|_| self.fill_one(basket)).collect()
+    /// So many quotes of new carts, in a sequence that every run repeats.
+    pub(crate) async fn quotes(
+        &mut self,
+        shop: &Stockroom,
+        basket: Basket,
+        count: usize,
+    ) -> Result<Vec<Quote>> {
+        let baskets = (0..count).map(|_| self.fill_one(basket)).collect();
+        self.prices.quotes(shop, baskets).await
     }
 
     fn fill_one(&mut self, basket: Basket) -> Vec<Sku> {

@@ -133,6 +133,8 @@ fn markdown(machine: &Machine, outcomes: &[Outcome], effort: Effort) -> String {
          lines, movements; beside them they update the cart and the stock's rows. Only stockroom also writes its history \
          (a change row for each aggregate touched) and one commit row a batch: the difference in rows. By hand nothing is asked \
          of a connection before or after its use, statements are prepared once, and lines go in as one statement.\n\
+         - **writes a batch** share a commit; **tries a batch** are the transactions that it took: more than one where a batch was \
+         decided again on fresh figures, or divided.\n\
          - **by Zipf**: the n-th SKU is wanted 1/n times as often as the first; a cart has as often one line as five.\n\
          - **+0.5 ms a round trip**: through a relay of the bench that holds back what a client sends, for both sides; its \
          own work counts as the client's.\n\

@@ -13,7 +13,6 @@ use crate::basket::Shelf;
 use crate::case::Setup;
 use crate::case::Supply;
 use crate::case::Way;
-use crate::goods;
 use crate::ground::Ground;
 use crate::look;
 use crate::rounds::Run;
@@ -115,15 +114,19 @@ impl Stand for CheckoutStand {
             // Everybody is answered, however long it takes.
             limit *= 60;
         }
-        let baskets = self.shelf.baskets(self.setup.basket, most);
-        let quotes = goods::quotes(&self.ground.shop, baskets.into_iter()).await?;
+        let quotes = self
+            .shelf
+            .quotes(&self.ground.shop, self.setup.basket, most)
+            .await?;
         let before = self.ground.database.numbers(INSERTED).await?;
         self.ground.settle().await;
+        let commits = self.ground.commits();
         let cpu = Cpu::now(self.server);
         let begun = Instant::now();
         let sold = sell(&self.tills(), quotes, self.callers, supply, begun + limit).await?;
         let took = begun.elapsed();
         let cpu = Cpu::now(self.server).since(cpu);
+        let commits = self.ground.commits().since(commits);
         let after = self.ground.database.numbers(INSERTED).await?;
         self.orders += sold.orders;
         self.units += sold.units;
@@ -132,6 +135,7 @@ impl Stand for CheckoutStand {
             samples: sold.samples,
             took,
             cpu,
+            commits,
             written: sold.orders,
             inserted: after.iter().sum::<i64>() - before.iter().sum::<i64>(),
         })

@@ -17,6 +17,8 @@ pub(crate) fn table(outcomes: &[Outcome], speed: &str, inserted: &str) -> Table 
         "stockroom is",
         "its p50 / p99 are",
         inserted,
+        "writes a batch",
+        "tries a batch",
         "processor µs an answer, client + server",
     ]);
     for outcome in outcomes {
@@ -34,11 +36,22 @@ pub(crate) fn table(outcomes: &[Outcome], speed: &str, inserted: &str) -> Table 
                 factor,
                 times,
                 format!("{:.2}", figures.inserted),
+                of(figures.commits.writes, figures.commits.batches),
+                of(figures.commits.rounds, figures.commits.batches),
                 format!("{:.0} + {:.0}", figures.client, figures.server),
             ]);
         }
     }
     table
+}
+
+/// How many there are to each; nothing where there is none.
+fn of(count: u64, batches: u64) -> String {
+    if batches == 0 {
+        String::new()
+    } else {
+        format!("{:.2}", count as f64 / batches as f64)
+    }
 }
 
 fn compared(shop: &Figures, other: &Figures) -> (String, String) {

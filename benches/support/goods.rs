@@ -1,5 +1,7 @@
 //! What is sold: SKUs on stock, and carts quoted before the clock runs.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use stockroom::Actor;
@@ -18,6 +20,7 @@ use stockroom::Options;
 use stockroom::Owner;
 use stockroom::Quantity;
 use stockroom::Quote;
+use stockroom::QuoteLine;
 use stockroom::Sku;
 use stockroom::Stockroom;
 use stockroom::SystemClock;
@@ -25,14 +28,11 @@ use stockroom::Version;
 use stockroom::resilience::Deadline;
 use stockroom::spi::store::Put;
 use stockroom::spi::store::WriteSet;
-use tokio::task::JoinSet;
 
 use crate::support::Result;
 
-/// Carts that one commit of the preparation writes, and levels.
+/// Carts that one commit of the preparation writes, levels, and the most lines of a cart.
 const CHUNK: usize = 500;
-/// Tasks that ask for quotes.
-const QUOTERS: usize = 8;
 
 /// Fills a shop with so many SKUs, so many of them to a product, and each with the most stock that one receipt can have.
 pub(crate) async fn stock(shop: &Stockroom, count: usize, variants: usize) -> Result<Vec<Sku>> {
@@ -75,29 +75,60 @@ pub(crate) async fn carts(shop: &Stockroom, baskets: impl Iterator<Item = Vec<Sk
     Ok(carts.iter().map(|cart| cart.id).collect())
 }
 
-/// Carts of guests, quoted.
-pub(crate) async fn quotes(
-    shop: &Stockroom,
-    baskets: impl ExactSizeIterator<Item = Vec<Sku>>,
-) -> Result<Vec<Quote>> {
-    let count = baskets.len();
-    let ids = carts(shop, baskets).await?;
-    let mut quoters: JoinSet<stockroom::Result<Vec<Quote>>> = JoinSet::new();
-    for ids in ids.chunks(count.div_ceil(QUOTERS).max(1)) {
-        let (shop, ids) = (shop.clone(), ids.to_vec());
-        quoters.spawn(async move {
-            let mut quotes = Vec::with_capacity(ids.len());
-            for id in ids {
-                quotes.push(shop.checkout().quote(id).await?);
+/// What the shop quotes for one unit of each SKU: quotes of carts are put together from it, since asking for each would take
+/// longer than the orders that are measured.
+#[derive(Debug)]
+pub(crate) struct Prices {
+    quote: Quote,
+    lines: HashMap<Sku, QuoteLine>,
+}
+
+impl Prices {
+    pub(crate) async fn ask(shop: &Stockroom, skus: &[Sku]) -> Result<Self> {
+        let mut lines = HashMap::new();
+        let mut last = None;
+        for cart in carts(shop, skus.chunks(CHUNK).map(<[Sku]>::to_vec)).await? {
+            let quote = shop.checkout().quote(cart).await?;
+            lines.extend(quote.lines.iter().map(|line| (line.sku.clone(), line.clone())));
+            last = Some(quote);
+        }
+        Ok(Self {
+            quote: last.ok_or("a shop without goods")?,
+            lines,
+        })
+    }
+
+    /// Of a new SKU too.
+    pub(crate) async fn add(&mut self, shop: &Stockroom, sku: &Sku) -> Result<()> {
+        let new = Self::ask(shop, std::slice::from_ref(sku)).await?;
+        self.lines.extend(new.lines);
+        Ok(())
+    }
+
+    /// Carts of guests, one for each basket, as the shop would quote them.
+    pub(crate) async fn quotes(&self, shop: &Stockroom, baskets: Vec<Vec<Sku>>) -> Result<Vec<Quote>> {
+        let ids = carts(shop, baskets.into_iter()).await?;
+        let mut quotes = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(CHUNK) {
+            for cart in shop.carts().get_many(ids).await?.into_iter().flatten() {
+                quotes.push(self.quote(cart)?);
             }
-            Ok(quotes)
-        });
+        }
+        Ok(quotes)
     }
-    let mut quotes = Vec::with_capacity(count);
-    while let Some(quoted) = quoters.join_next().await {
-        quotes.extend(quoted??);
+
+    fn quote(&self, cart: Arc<Cart>) -> Result<Quote> {
+        let lines = cart.lines.iter().map(|line| self.lines.get(&line.sku).cloned());
+        let lines = lines.collect::<Option<Vec<_>>>().ok_or("a SKU without a price")?;
+        let mut quote = self.quote.clone();
+        // Nothing here is taxed.
+        let total = lines.iter().map(|line| line.total.minor()).sum();
+        quote.total = Money::new(total, cart.currency);
+        quote.subtotal = quote.total;
+        quote.lines = lines;
+        quote.cart = cart;
+        Ok(quote)
     }
-    Ok(quotes)
 }
 
 fn cart(basket: Vec<Sku>) -> Cart {

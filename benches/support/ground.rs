@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::connections::ByHand;
 use crate::database::Database;
 use crate::delay;
+use crate::rounds::Commits;
 use crate::support;
 use crate::support::Engine;
 use crate::support::Machine;
@@ -85,6 +86,18 @@ impl Ground {
             shops: writers,
             database,
             by_hand: far.by_hand().await?,
+        })
+    }
+
+    /// What the shops that write have committed so far.
+    pub(crate) fn commits(&self) -> Commits {
+        self.shops.iter().fold(Commits::default(), |sum, shop| {
+            let status = shop.commits();
+            Commits {
+                batches: sum.batches + status.batches(),
+                writes: sum.writes + status.write_sets(),
+                rounds: sum.rounds + status.rounds,
+            }
         })
     }
 

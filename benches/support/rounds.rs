@@ -24,6 +24,36 @@ pub(crate) trait Stand: Send {
     fn round(&mut self, most: usize, limit: Duration) -> impl Future<Output = Result<Run>> + Send;
 }
 
+/// Commits of a shop's write path.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Commits {
+    pub(crate) batches: u64,
+    /// Write sets in them.
+    pub(crate) writes: u64,
+    /// Transactions that they took.
+    pub(crate) rounds: u64,
+}
+
+impl Commits {
+    #[must_use]
+    pub(crate) const fn since(self, earlier: Self) -> Self {
+        Self {
+            batches: self.batches - earlier.batches,
+            writes: self.writes - earlier.writes,
+            rounds: self.rounds - earlier.rounds,
+        }
+    }
+
+    #[must_use]
+    const fn plus(self, other: Self) -> Self {
+        Self {
+            batches: self.batches + other.batches,
+            writes: self.writes + other.writes,
+            rounds: self.rounds + other.rounds,
+        }
+    }
+}
+
 /// One round of one way.
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -31,6 +61,8 @@ pub(crate) struct Run {
     pub(crate) samples: Samples,
     pub(crate) took: Duration,
     pub(crate) cpu: Cpu,
+    /// None of who writes by hand.
+    pub(crate) commits: Commits,
     /// Answers that are no refusal.
     pub(crate) written: usize,
     /// Rows that are there now and were not before.
@@ -54,6 +86,7 @@ pub(crate) struct Figures {
     pub(crate) server: f64,
     /// Rows inserted a write.
     pub(crate) inserted: f64,
+    pub(crate) commits: Commits,
 }
 
 impl Figures {
@@ -69,6 +102,9 @@ impl Figures {
             client: runs.iter().map(|run| run.cpu.client).sum::<f64>() * 1e6 / answers,
             server: runs.iter().map(|run| run.cpu.server).sum::<f64>() * 1e6 / answers,
             inserted: runs.iter().map(|run| run.inserted as f64).sum::<f64>() / written,
+            commits: runs
+                .iter()
+                .fold(Commits::default(), |sum, run| sum.plus(run.commits)),
             p50: median(runs.iter_mut().map(|run| run.samples.percentile(50) / 1e3)),
             p99: median(runs.iter_mut().map(|run| run.samples.percentile(99) / 1e3)),
         }
@@ -95,7 +131,7 @@ pub(crate) async fn measure<S: Stand>(
     for stand in stands.iter_mut() {
         // Connections are opened, statements prepared and planned; the speed tells how much a round needs.
         let warm = stand.round(pace.warm_up, pace.round * 4).await?;
-        let needed = warm.rate() * pace.round.as_secs_f64() * 1.3;
+        let needed = warm.rate() * pace.round.as_secs_f64() * 1.2;
         most.push(needed.clamp(50.0, 60_000.0) as usize);
     }
     let mut runs: Vec<Vec<Run>> = stands.iter().map(|_| Vec::new()).collect();

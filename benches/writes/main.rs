@@ -118,6 +118,8 @@ fn markdown(machine: &Machine, outcomes: &[Outcome], effort: Effort) -> String {
          - All ways write the same tables and indexes; only stockroom also writes its history (a change row for each aggregate \
          touched) and one commit row a batch: the difference in rows. By hand nothing is asked of a connection \
          before or after its use, and statements are prepared once.\n\
+         - **writes a batch** share a commit; **tries a batch** are the transactions that it took: more than one where a batch was \
+         decided again on fresh figures, or divided.\n\
          - **its p50 / p99 are**: stockroom's, as a part of those in the line. **+0.5 ms a round trip**: through a relay of \
          the bench that holds back what a client sends, for both sides.\n\
          - {} rounds of {} ms in turns, in a schema (a file) for each way; rate and percentiles are medians over the rounds; \

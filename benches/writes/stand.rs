@@ -17,6 +17,7 @@ use crate::case::Way;
 use crate::case::Work;
 use crate::desk::Held;
 use crate::goods;
+use crate::goods::Prices;
 use crate::ground::Counted;
 use crate::ground::Ground;
 use crate::random::Random;
@@ -58,11 +59,10 @@ pub(crate) struct WriteStand {
     ground: Ground,
     server: Option<u32>,
     skus: Arc<Vec<Sku>>,
+    prices: Prices,
     carts: Arc<Vec<CartId>>,
     callers: Vec<Caller>,
     random: Random,
-    /// Answers that were a conflict, of all rounds.
-    pub(crate) stale: usize,
 }
 
 impl WriteStand {
@@ -88,12 +88,11 @@ impl WriteStand {
             server: places.server.filter(|_| case.engine == Engine::Postgres),
             case,
             way,
-            ground,
+            prices: Prices::ask(&ground.shop, &skus).await?,
             skus: Arc::new(skus),
             carts: Arc::new(carts),
             callers,
             random: Random::new(0x5eed),
-            stale: 0,
         })
     }
 
@@ -115,8 +114,8 @@ impl WriteStand {
         } else {
             0
         };
-        let baskets: Vec<Vec<Sku>> = (0..orders).map(|_| self.basket()).collect();
-        let quotes = goods::quotes(&self.ground.shop, baskets.into_iter()).await?;
+        let baskets = (0..orders).map(|_| self.basket()).collect();
+        let quotes = self.prices.quotes(&self.ground.shop, baskets).await?;
         self.ground.settle().await;
         Ok(Round {
             work: self.case.work,
@@ -171,12 +170,14 @@ impl Stand for WriteStand {
     async fn round(&mut self, most: usize, limit: Duration) -> Result<Run> {
         let mut round = self.prepare(most).await?;
         let (before, rows_before) = self.numbers().await?;
+        let commits = self.ground.commits();
         let cpu = Cpu::now(self.server);
         let begun = Instant::now();
         round.until = begun + limit;
         let written = self.write(round, most).await?;
         let took = begun.elapsed();
         let cpu = Cpu::now(self.server).since(cpu);
+        let commits = self.ground.commits().since(commits);
         let (after, rows_after) = self.numbers().await?;
         let changed: Vec<i64> = after
             .iter()
@@ -197,12 +198,12 @@ impl Stand for WriteStand {
         if changed != told {
             return Err(format!("{}: told {told:?}, found {changed:?}", self.way.name()).into());
         }
-        self.stale += written.stale;
         Ok(Run {
             written: written.renamed + written.added + written.orders,
             samples: written.samples,
             took,
             cpu,
+            commits,
             inserted: rows_after - rows_before,
         })
     }

@@ -62,6 +62,7 @@ async fn hold(venue: &Venue, arguments: &Arguments) -> Outcome {
         false => None,
     };
     println!("\n{}", print::sales(&sale, usual.as_ref()));
+    println!("\n{}", print::commits(&books.commits));
     println!("\n{}", print::books(&books));
     let mut wrong = judge("stockroom", &sale, arguments);
     if let Some(usual) = &usual {

@@ -9,6 +9,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 
 use crate::crowd::Sale;
 use crate::shop::Books;
+use crate::shop::Commits;
 
 /// How the sale went; beside it the usual way's, and how they compare.
 pub(crate) fn sales(sale: &Sale, usual: Option<&Sale>) -> Table {
@@ -36,6 +37,24 @@ pub(crate) fn sales(sale: &Sale, usual: Option<&Sale>) -> Table {
         time(&mut table, name, [Some(sale), usual], |sale| sale.within(percent));
     }
     table
+}
+
+/// How many requests shared a commit, and how long they waited for it.
+pub(crate) fn commits(commits: &Commits) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_header(["requests in a commit", "commits"]);
+    for (least, most, count) in commits.sizes.steps() {
+        table.add_row([right(format!("{} to {most}", least.max(1))), right(count)]);
+    }
+    format!(
+        "{table}\n{} requests in {} commits: {:.1} on average, {} tried again, {:.2} ms until a request had its turn",
+        commits.sizes.sum(),
+        commits.sizes.count(),
+        commits.sizes.mean(),
+        commits.again,
+        commits.waits.mean() / 1e3
+    )
 }
 
 /// Stock and ledger.

@@ -1,5 +1,6 @@
 //! The sale as the shop holds it.
 
+use stockroom::CommitStatus;
 use stockroom::Currency;
 use stockroom::ErrorKind;
 use stockroom::IdempotencyKey;
@@ -13,6 +14,7 @@ use stockroom::Place;
 use stockroom::Quantity;
 use stockroom::Quote;
 use stockroom::Stockroom;
+use stockroom::Tally;
 
 use crate::Outcome;
 use crate::arguments::Arguments;
@@ -23,9 +25,32 @@ use crate::venue::Venue;
 
 const SKU: &str = "CONSOLE";
 
+/// The commits of the sale: what is asked for while one is under way shares the next.
+#[derive(Debug)]
+pub(crate) struct Commits {
+    /// How many requests each had.
+    pub(crate) sizes: Tally,
+    /// Microseconds that a request waited for its turn.
+    pub(crate) waits: Tally,
+    /// How often one was tried again, with fresh figures.
+    pub(crate) again: u64,
+}
+
+impl Commits {
+    fn between(before: &CommitStatus, after: &CommitStatus) -> Self {
+        let sizes = after.sizes.since(&before.sizes);
+        Self {
+            again: (after.rounds - before.rounds).saturating_sub(sizes.count()),
+            waits: after.queued.since(&before.queued),
+            sizes,
+        }
+    }
+}
+
 /// What the shop's books say when the sale is over.
 #[derive(Debug)]
 pub(crate) struct Books {
+    pub(crate) commits: Commits,
     pub(crate) level: Level,
     pub(crate) ledger: LedgerReport,
 }
@@ -56,14 +81,18 @@ pub(crate) async fn sell(venue: &Venue, arguments: &Arguments) -> Outcome<(Sale,
     receive(&shop, arguments.units).await?;
     let quotes = carts(&shop, arguments).await?;
 
+    let before = shop.commits();
     let till = shop.clone();
     let sale = Sale::hold("stockroom", quotes, arguments.callers, move |quote| {
         buy(till.clone(), quote)
     })
     .await?;
 
+    let commits = Commits::between(&before, &shop.commits());
+
     let levels = shop.inventory().levels(SKU).await?;
     let books = Books {
+        commits,
         level: levels.into_iter().next().ok_or("the product has no level")?,
         ledger: shop.inventory().verify_ledger().await?,
     };
