@@ -36,12 +36,15 @@ pub(super) struct Function {
 /// of the connection, by itself or to build a hash of it: only loops that look each row up by its key stay as fast when
 /// the table grows. And what is forbidden is priced so high that the server would compile each plan to machine code, which
 /// takes milliseconds.
+///
+/// What is updated is joined all the same, and a plan of a nearly empty table reads the table from end to end. So plans are
+/// made anew (`p_anew`) as a connection grows older, for the tables as they are by then.
 const SETTINGS: &str = "SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off \
-     SET plan_cache_mode = force_generic_plan";
+     SET enable_material = off SET enable_memoize = off SET plan_cache_mode = force_generic_plan";
 
 /// `p_lists` tells of each list how many rows it has and where in the arrays they are, `p_sets` of each row whose it is,
 /// `p_shared` which sets cannot be left out by themselves.
-const PARAMETERS: &str = "p_commit uuid, p_shift bigint, p_epoch bigint, p_writes boolean, p_released uuid[], \
+const PARAMETERS: &str = "p_commit uuid, p_shift bigint, p_epoch bigint, p_writes boolean, p_anew boolean, p_released uuid[], \
      p_count integer, p_shared integer[], p_lists integer[], p_sets integer[], p_ints bigint[], p_ids uuid[], p_texts text[]";
 
 pub(super) static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
@@ -56,8 +59,8 @@ pub(super) static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
          LANGUAGE plpgsql {SETTINGS} AS $function$\n{body}\n$function$"
     );
     let call =
-        format!("/* stockroom commit */ SELECT {name}($1::uuid, $2::bigint, $3::bigint, $4::boolean, $5::uuid[], $6::integer, \
-         $7::integer[], $8::integer[], $9::integer[], $10::bigint[], $11::uuid[], $12::text[])");
+        format!("/* stockroom commit */ SELECT {name}($1::uuid, $2::bigint, $3::bigint, $4::boolean, $5::boolean, $6::uuid[], $7::integer, \
+         $8::integer[], $9::integer[], $10::integer[], $11::bigint[], $12::uuid[], $13::text[])");
     Function { name, create, call }
 });
 
@@ -101,8 +104,9 @@ impl Spelling for PostgresSpelling {
             .iter()
             .map(|column| format!("t.{0} = r.{0}", column.0))
             .collect();
+        // Without a lock the limit keeps it what it is, a look-up of each row by its key.
         let lock = match lock {
-            Lock::None => "",
+            Lock::None => " LIMIT 1",
             Lock::Share => " FOR SHARE",
             Lock::Write => " FOR NO KEY UPDATE",
         };
@@ -164,6 +168,7 @@ fn body() -> String {
     let mut text = format!(
         "DECLARE\n  v_now bigint := {CLOCK};\n  v_out integer[];\n  v_only integer[];\n  v_whole boolean := false;\n  v_found jsonb;\n  \
          v_facts jsonb := '[]';\n  v_versions jsonb := '[]';\n  v_answer jsonb;\n  v_epoch bigint;\n  v_gone boolean := false;\n  v_rows bigint;\nBEGIN\n  \
+         IF p_anew THEN\n    DISCARD PLANS;\n  END IF;\n  \
          SELECT m.value INTO v_epoch FROM stockroom_meta AS m WHERE m.name = 'epoch';\n  \
          IF v_epoch <> p_epoch THEN\n    \
          RETURN jsonb_build_object('ok', false, 'epoch', v_epoch)::text;\n  END IF;\n"

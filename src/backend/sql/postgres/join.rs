@@ -201,7 +201,8 @@ impl Guest for PostgresGuest<'_> {
 
     async fn run(&mut self, commit: Uuid, plan: &mut Plan) -> Ran {
         let patience = self.statement_timeout + GRACE;
-        let call = match ask(commit, self.shift, plan) {
+        // The caller's session is the caller's: its plans are left alone.
+        let call = match ask(commit, self.shift, false, plan) {
             Ok(call) => call,
             Err(error) => return unsent(error),
         };
