@@ -18,10 +18,14 @@ use crate::backend::sql::program::LookUp;
 use crate::backend::sql::program::Phase;
 use crate::backend::sql::program::Spelling;
 use crate::backend::sql::program::Step;
+use crate::backend::sql::program::VersionAfter;
 use crate::backend::sql::rows::Lane;
 use crate::backend::sql::rows::Widths;
 use crate::backend::sql::tables::Column;
 use crate::backend::sql::tables::Kind;
+use crate::backend::sql::tables::ROOTS;
+use crate::backend::sql::tables::Root;
+use crate::model::Aggregate;
 
 pub(super) static STEPS: LazyLock<Vec<Step>> = LazyLock::new(|| program::steps(&PostgresSpelling));
 
@@ -68,7 +72,7 @@ pub(super) static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
 pub(super) fn about(step: usize) -> Option<Facts> {
     match STEPS.get(step)?.phase {
         Phase::Look(about) => Some(about),
-        Phase::Write | Phase::Sweep | Phase::History => None,
+        Phase::Write | Phase::Sweep | Phase::Change(_) | Phase::History => None,
     }
 }
 
@@ -120,6 +124,25 @@ impl Spelling for PostgresSpelling {
         format!("{column} = ANY(p_released)")
     }
 
+    // A release of a hold may name a level that was never there: nothing of it was changed.
+    fn version_after(&self, root: &Root) -> VersionAfter {
+        let version = format!("v_{}[r.n + 1]", root.table);
+        VersionAfter {
+            from: format!("WHERE {version} IS NOT NULL"),
+            value: version,
+            returning: "",
+        }
+    }
+
+    // Another transaction may take a key meanwhile: then the unique index says so.
+    fn new_claims(&self) -> (&'static str, &'static str) {
+        (
+            "NOT v_taken OR NOT EXISTS (SELECT 1 FROM stockroom_claims AS t WHERE t.space = r.space AND t.claim_key = r.claim_key \
+             AND t.owner = r.owner)",
+            "",
+        )
+    }
+
     fn id_text(&self, column: &str) -> String {
         format!("{column}::text")
     }
@@ -161,13 +184,21 @@ fn figures(list: List) -> [String; arrays::FIGURES] {
 
 const CLOCK: &str = "p_shift + (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
-/// A unique key that another transaction took since it was looked at: the batch runs again on fresh facts.
-pub(super) const RACED: &str = "SR001";
-
 fn body() -> String {
+    let changed = STEPS.iter().filter_map(|step| match step.phase {
+        Phase::Change(aggregate) => Some(aggregate),
+        _ => None,
+    });
+    let (mut declared, mut told) = (String::new(), Vec::new());
+    for aggregate in changed {
+        let versions = versions(aggregate);
+        // Writing to a String cannot fail.
+        let _ = writeln!(declared, "  {versions} bigint[];");
+        told.push(format!("'{}', {versions}", aggregate.as_str()));
+    }
     let mut text = format!(
         "DECLARE\n  v_now bigint := {CLOCK};\n  v_out integer[];\n  v_only integer[];\n  v_whole boolean := false;\n  v_found jsonb;\n  \
-         v_facts jsonb := '[]';\n  v_versions jsonb := '[]';\n  v_answer jsonb;\n  v_epoch bigint;\n  v_gone boolean := false;\n  v_rows bigint;\nBEGIN\n  \
+         v_facts jsonb := '[]';\n  v_numbers bigint[];\n  v_taken boolean := false;\n  v_answer jsonb;\n  v_epoch bigint;\n  v_gone boolean := false;\n{declared}BEGIN\n  \
          IF p_anew THEN\n    DISCARD PLANS;\n  END IF;\n  \
          SELECT m.value INTO v_epoch FROM stockroom_meta AS m WHERE m.name = 'epoch';\n  \
          IF v_epoch <> p_epoch THEN\n    \
@@ -201,18 +232,23 @@ fn body() -> String {
     for step in STEPS.iter() {
         match step.phase {
             Phase::Look(_) => {}
-            Phase::Write => add(&mut text, step, &write(step)),
+            Phase::Write | Phase::History => add(&mut text, step, &format!("    {};\n", step.sql)),
+            Phase::Change(aggregate) => add(&mut text, step, &change(step, aggregate)),
             Phase::Sweep => add(
                 &mut text,
                 step,
                 &format!("    IF v_gone THEN\n      {};\n    END IF;\n", step.sql),
             ),
-            Phase::History => add(&mut text, step, &history(step)),
         }
     }
+    let _ = writeln!(
+        text,
+        "  v_answer := jsonb_build_object('ok', true, 'at', v_now, 'out', coalesce(v_out, '{{}}'), \
+         'versions', jsonb_build_object({}));",
+        told.join(", ")
+    );
     text.push_str(
-        "  v_answer := jsonb_build_object('ok', true, 'at', v_now, 'versions', v_versions, 'out', coalesce(v_out, '{}'));\n  \
-         IF p_writes THEN\n    \
+        "  IF p_writes THEN\n    \
          INSERT INTO stockroom_commits (id, answer, at) VALUES (p_commit, v_answer::text, v_now);\n  END IF;\n  \
          IF v_out IS NOT NULL THEN\n    v_answer := v_answer || jsonb_build_object('facts', v_facts);\n  END IF;\n  \
          RETURN v_answer::text;\nEND;",
@@ -237,6 +273,11 @@ fn look(step: &Step) -> String {
     let out = format!(
         "v_out || array_agg(p_sets[{first_row} + y.n::integer]) FILTER (WHERE y.ok IS NOT TRUE)"
     );
+    if step.phase == Phase::Look(Facts::Claim) {
+        return format!(
+            "    SELECT {out}, bool_or(y.f1 IS NOT NULL) INTO v_out, v_taken FROM ({sql}) AS y;\n"
+        );
+    }
     if step.phase == Phase::Look(Facts::Level) {
         return format!(
             "    SELECT {out}, bool_or(y.f5 <> 0) INTO v_out, v_gone FROM ({sql}) AS y;\n"
@@ -255,27 +296,22 @@ fn facts(number: usize, step: &Step, about: Facts) -> String {
     )
 }
 
-fn write(step: &Step) -> String {
-    let sql = &step.sql;
-    if step.list != List::Claims {
-        return format!("    {sql};\n");
-    }
-    // Fewer rows than keys: some were there, its owner's or another's that was faster.
+/// Keeps the versions in the order of the list; where rows are missing, NULL takes their places.
+fn change(step: &Step, aggregate: Aggregate) -> String {
+    let [rows, ..] = figures(step.list);
+    let versions = versions(aggregate);
     format!(
-        "    {sql};\n    GET DIAGNOSTICS v_rows = ROW_COUNT;\n    \
-         IF v_rows < {} AND EXISTS (SELECT 1 FROM {} AS r \
-         JOIN stockroom_claims AS t ON t.space = r.space AND t.claim_key = r.claim_key WHERE t.owner <> r.owner) THEN\n      \
-         RAISE EXCEPTION 'a key was taken meanwhile' USING ERRCODE = '{RACED}';\n    END IF;\n",
-        figures(List::Claims)[0],
-        PostgresSpelling.admitted(List::Claims, &program::TAKEN)
+        "    WITH u AS ({} RETURNING r.n AS n, t.version AS version) \
+         SELECT array_agg(u.version ORDER BY u.n), array_agg(u.n ORDER BY u.n) INTO {versions}, v_numbers FROM u;\n    \
+         IF coalesce(cardinality({versions}), 0) < {rows} THEN\n      \
+         {versions} := ARRAY(SELECT {versions}[array_position(v_numbers, i)] FROM generate_series(0::bigint, {rows} - 1) AS i);\n    \
+         END IF;\n",
+        step.sql
     )
 }
 
-/// Many write sets of a batch may have changed one aggregate: its version is told once.
-fn history(step: &Step) -> String {
-    format!(
-        "    WITH d AS ({}) SELECT v_versions || coalesce(jsonb_agg(jsonb_build_array(e.aggregate, e.row_key, e.version)), '[]') \
-         INTO v_versions FROM (SELECT DISTINCT d.aggregate, d.row_key, d.version FROM d) AS e;\n",
-        step.sql
-    )
+/// The variable that holds the versions that an aggregate's rows came to.
+fn versions(aggregate: Aggregate) -> String {
+    let root = ROOTS.iter().find(|root| root.aggregate == aggregate);
+    format!("v_{}", root.map_or("", |root| root.table))
 }

@@ -181,11 +181,11 @@ pub(super) fn first(rows: &[PgRow]) -> Option<String> {
 }
 
 /// Reads what the program answered.
-pub(super) fn ran(text: Option<String>) -> Ran {
+pub(super) fn ran(text: Option<String>, plan: &Plan) -> Ran {
     let Some(text) = text else {
         return Ran::Unknown(Error::new(ErrorKind::Internal, "the commit gave no answer"));
     };
-    match answer::read(&text, about) {
+    match answer::read(&text, &plan.changed, about) {
         Ok(Answer::Applied(applied, facts)) => Ran::Applied(applied, facts),
         Ok(Answer::Refused(facts)) => Ran::Refused(facts),
         Ok(Answer::Restored(epoch)) => Ran::Restored(epoch),
@@ -206,7 +206,7 @@ impl Engine for PostgresEngine {
 
     async fn run(&mut self, commit: Uuid, _: &[&Prepared], plan: &mut Plan) -> Ran {
         let ran = match self.call(commit, plan).await {
-            Ok(text) => ran(text),
+            Ok(text) => ran(text, plan),
             Err(ran) => ran,
         };
         if let Ran::Restored(epoch) = ran {
@@ -226,7 +226,7 @@ impl Engine for PostgresEngine {
         })
     }
 
-    async fn resolve(&mut self, commit: Uuid) -> Result<Option<Applied>> {
+    async fn resolve(&mut self, commit: Uuid, plan: &Plan) -> Result<Option<Applied>> {
         let Some(mut connection) = self.connection.take() else {
             return Err(Error::new(ErrorKind::Unavailable, "not connected"));
         };
@@ -262,6 +262,6 @@ impl Engine for PostgresEngine {
             }
         };
         self.connection = Some(connection);
-        found.map(|text| answer::applied(&text)).transpose()
+        found.map(|text| answer::applied(&text, &plan.changed)).transpose()
     }
 }

@@ -208,7 +208,7 @@ impl Guest for PostgresGuest<'_> {
         };
         let rows = call.fetch_all(&mut *self.connection);
         match within(patience, rows).await {
-            Ok(rows) => ran(first(&rows)),
+            Ok(rows) => ran(first(&rows), plan),
             Err(error) => Ran::Failed {
                 // Whoever took the key has committed: the next look sees it.
                 again: error::is_raced(&error),
