@@ -19,6 +19,10 @@ mod guarantees;
 #[cfg(test)]
 mod join;
 #[cfg(test)]
+mod linearizable;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
 mod open;
 #[cfg(test)]
 mod outcomes;
