@@ -5,6 +5,8 @@ mod backup;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod batch;
+#[cfg(test)]
 mod cancellation;
 #[cfg(test)]
 mod conformance;
