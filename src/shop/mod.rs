@@ -20,6 +20,7 @@ use crate::repository::Inventory;
 use crate::repository::Orders;
 use crate::repository::Payments;
 use crate::repository::Products;
+use crate::spi::store::CommitStatus;
 use crate::spi::store::Store;
 use crate::transaction::Context;
 use crate::transaction::Staged;
@@ -179,6 +180,11 @@ impl Stockroom {
     /// The feed of changes and its sinks.
     pub fn changes(&self) -> &Changes {
         &self.parts.changes
+    }
+
+    /// How the write path is doing in this process: batches, their sizes, how long writes wait.
+    pub fn commits(&self) -> CommitStatus {
+        self.store().commits()
     }
 
     /// The system of record.

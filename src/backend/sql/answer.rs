@@ -1,12 +1,11 @@
 //! The commit program's answer: as rows, and as the text that the commit row keeps.
 
-use std::collections::BTreeSet;
-
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::committer::Applied;
 use super::judge::Facts;
+use super::plan::Prepared;
 use super::plan::Running;
 #[cfg(feature = "sqlite")]
 use super::plan::key_text;
@@ -21,8 +20,6 @@ use crate::model::RowKey;
 use crate::model::Version;
 use crate::model::from_micros;
 use crate::spi::store::Committed;
-use crate::spi::store::Delta;
-use crate::spi::store::WriteSet;
 
 /// One row of facts.
 #[derive(Debug)]
@@ -81,7 +78,8 @@ pub(super) fn add(facts: &mut Facts, about: About, found: Found) {
 }
 
 /// What one set of a batch that was applied is answered.
-pub(super) fn committed(applied: &Applied, set: &WriteSet) -> Result<Committed> {
+pub(super) fn committed(applied: &Applied, one: &Prepared) -> Result<Committed> {
+    let set = &one.set;
     let puts = set.puts.iter().map(|put| {
         let version = put.expected.map_or(Version::FIRST, Version::next);
         (put.record.aggregate(), put.record.key(), version)
@@ -91,11 +89,10 @@ pub(super) fn committed(applied: &Applied, set: &WriteSet) -> Result<Committed> 
         .iter()
         .map(|gone| (gone.aggregate, gone.key.clone(), gone.expected.next()));
     let mut versions: Vec<_> = puts.chain(deletes).collect();
-    let changed: BTreeSet<_> = set.deltas.iter().flat_map(Delta::touched).collect();
     // A release of a hold may name a level that was never there: nothing of it was changed.
-    versions.extend(changed.into_iter().filter_map(|place| {
-        let version = applied.versions.get(&place)?;
-        Some((place.0, place.1, *version))
+    versions.extend(one.changed.iter().filter_map(|place| {
+        let version = applied.versions.get(place)?;
+        Some((place.0, place.1.clone(), *version))
     }));
     Ok(Committed {
         replay: None,

@@ -10,13 +10,14 @@ use uuid::Uuid;
 use super::answer::committed;
 use super::answer::replay;
 use super::committer::Ran;
-use super::committer::check;
+use super::committer::prepare;
 use super::epoch::Epoch;
 use super::epoch::Identity;
 use super::epoch::restored;
 use super::judge::Verdict;
 use super::judge::judge;
 use super::plan::Plan;
+use super::plan::Prepared;
 use super::plan::lay_out;
 use crate::error::Error;
 use crate::error::ErrorKind;
@@ -77,7 +78,7 @@ pub(super) async fn join<T: Send>(
     let (set, value, mut telling) = staged.into_parts();
     let joined = async {
         host.epoch.check(&set)?;
-        check(&set, host.store.capability())?;
+        let one = prepare(set, host.store.capability())?;
         telling.before(deadline).await?;
         if deadline.is_over() {
             return Err(Error::new(
@@ -85,7 +86,7 @@ pub(super) async fn join<T: Send>(
                 "the deadline ended before the set was joined",
             ));
         }
-        within(&host, &set, guest).await
+        within(&host, &one, guest).await
     };
     match joined.await {
         Ok(committed) => Ok(Pending::new(committed, value, telling)),
@@ -97,10 +98,10 @@ pub(super) async fn join<T: Send>(
 }
 
 /// The set between savepoint and release.
-async fn within(host: &Host<'_>, set: &WriteSet, guest: &mut dyn Guest) -> Result<Committed> {
+async fn within(host: &Host<'_>, one: &Prepared, guest: &mut dyn Guest) -> Result<Committed> {
     let found = guest.enter().await?;
-    let outcome = match same_shop(host, found, set) {
-        Ok(()) => rounds(set, guest).await,
+    let outcome = match same_shop(host, found, &one.set) {
+        Ok(()) => rounds(one, guest).await,
         Err(error) => Err(error),
     };
     match outcome {
@@ -137,18 +138,18 @@ pub(super) fn elsewhere() -> Error {
     )
 }
 
-async fn rounds(set: &WriteSet, guest: &mut dyn Guest) -> Result<Committed> {
+async fn rounds(one: &Prepared, guest: &mut dyn Guest) -> Result<Committed> {
     for _ in 0..ROUNDS {
-        let mut plan = lay_out(&[set])?;
+        let mut plan = lay_out(&[one])?;
         match guest.run(Uuid::now_v7(), &mut plan).await {
-            Ran::Applied(applied) => return committed(&applied, set),
-            Ran::Refused(facts) => match judge(&[set], &plan, &facts).pop() {
+            Ran::Applied(applied) => return committed(&applied, one),
+            Ran::Refused(facts) => match judge(&[one], &plan, &facts).pop() {
                 Some(Verdict::Refuse(error)) => return Err(error),
                 Some(Verdict::Replay(owner)) => return replay(&facts, owner),
                 Some(Verdict::Admit) | None => {}
             },
             Ran::Failed { again: true, .. } => guest.again().await?,
-            Ran::Restored(found) => return Err(restored(set.epoch, found)),
+            Ran::Restored(found) => return Err(restored(one.set.epoch, found)),
             Ran::Failed { error, .. } | Ran::Blocked(error) | Ran::Unknown(error) => return Err(error),
         }
     }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::plan::LevelKey;
 use super::plan::Plan;
+use super::plan::Prepared;
 use super::plan::Running;
 use super::plan::hex;
 use super::program::LINE_LIMIT;
@@ -49,7 +50,7 @@ pub(super) enum Verdict {
 }
 
 /// Decides about each set in its turn; what an admitted set changes counts for those after it.
-pub(super) fn judge(sets: &[&WriteSet], plan: &Plan, facts: &Facts) -> Vec<Verdict> {
+pub(super) fn judge(sets: &[&Prepared], plan: &Plan, facts: &Facts) -> Vec<Verdict> {
     let mut bench = Bench {
         plan,
         facts,
@@ -67,7 +68,8 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    fn judge(&mut self, set: &WriteSet) -> Verdict {
+    fn judge(&mut self, one: &Prepared) -> Verdict {
+        let set = &one.set;
         match self.key(set) {
             Ok(Some(owner)) => return Verdict::Replay(owner),
             Ok(None) => {}
@@ -75,7 +77,7 @@ impl Bench<'_> {
         }
         let checks = self
             .rows(set)
-            .and_then(|()| self.claims(set))
+            .and_then(|()| self.claims(one))
             .and_then(|()| self.lines(set));
         match checks.and_then(|lines| self.stock(set).map(|levels| (lines, levels))) {
             Ok((lines, levels)) => {
@@ -153,16 +155,16 @@ impl Bench<'_> {
         Ok(())
     }
 
-    fn claims(&self, set: &WriteSet) -> Result<()> {
-        let releases = set.all_releases();
-        for Claim { key, owner } in set.all_claims() {
+    fn claims(&self, one: &Prepared) -> Result<()> {
+        for Claim { key, owner } in &one.claims {
             let Some((found, _)) = self.taken(key.space, &key.key) else {
                 continue;
             };
-            let released = releases
+            let released = one
+                .releases
                 .iter()
-                .any(|(released, by)| *released == key && by == found);
-            if *found != owner && !released {
+                .any(|(released, by)| released == key && by == found);
+            if found != owner && !released {
                 return Err(
                     Error::new(ErrorKind::AlreadyExists, format!("{} is taken", key.space))
                         .concerning(format!("{} {}", key.space, key.key))

@@ -7,7 +7,6 @@ use super::dialect::Reads;
 use super::dialect::document;
 use super::plan::key_text;
 use super::plan::parse_key;
-use super::rows::Rows;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -33,18 +32,16 @@ struct Kept {
 
 /// The letters as a list of rows: id, sink, change, reason, attempts, time.
 pub(super) fn write(letters: &[DeadLetter]) -> String {
-    let mut rows = Rows::default();
-    for letter in letters {
-        let mut row = rows.row();
-        row.id(letter.id);
-        row.text(&letter.sink);
-        row.json(&kept(&letter.change));
-        // What a sink answered may be anything; PostgreSQL keeps no NUL in a text.
-        row.text(&letter.reason.replace('\0', " "));
-        row.int(i64::from(letter.attempts));
-        row.time(letter.at);
-    }
-    rows.finish()
+    let rows: Vec<_> = letters
+        .iter()
+        .map(|letter| {
+            let change = serde_json::to_string(&kept(&letter.change)).ok();
+            // What a sink answered may be anything; PostgreSQL keeps no NUL in a text.
+            let reason = letter.reason.replace('\0', " ");
+            (letter.id, &letter.sink, change, reason, letter.attempts, micros(letter.at))
+        })
+        .collect();
+    serde_json::to_string(&rows).unwrap_or_else(|_| "[]".to_owned())
 }
 
 /// A letter from the columns id, sink, change, reason, attempts, time.

@@ -8,6 +8,7 @@ mod migrate;
 mod observer;
 mod query;
 mod readers;
+mod status;
 mod write_set;
 
 pub use capability::Capability;
@@ -31,6 +32,9 @@ pub use readers::OrderReader;
 pub use readers::PaymentReader;
 pub use readers::ProductReader;
 pub use readers::Readers;
+pub(crate) use status::STEPS;
+pub use status::CommitStatus;
+pub use status::Tally;
 pub use write_set::Claim;
 pub use write_set::Delete;
 pub use write_set::Event;
@@ -135,6 +139,11 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// See the behaviour above; beside them `Unavailable` (nothing was applied), `RateLimited` (the queue is
     /// full, nothing was applied) and `OutcomeUnknown` (the deadline ended before the outcome was known).
     async fn commit(&self, set: WriteSet, deadline: Deadline) -> Result<Committed>;
+
+    /// How the write path is doing in this process. A store that does not tell leaves everything at zero.
+    fn commits(&self) -> CommitStatus {
+        CommitStatus::default()
+    }
 
     /// Tells the store that it was restored to an earlier point: raises its epoch, and returns it.
     ///

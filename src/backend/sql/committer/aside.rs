@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::QUEUE;
+use super::gauge::Gauge;
 use super::job::Job;
 use super::job::Place;
 use super::job::lock;
@@ -13,7 +14,6 @@ use crate::backend::sql::plan::Footprint;
 use crate::backend::sql::plan::Occupied;
 use crate::error::Error;
 use crate::error::ErrorKind;
-use crate::spi::store::WriteSet;
 use std::sync::Arc;
 use std::sync::Mutex;
 use tokio::sync::mpsc;
@@ -29,13 +29,18 @@ pub(super) struct Aside {
 
 impl Aside {
     /// Starts the lane on a connection of its own.
-    pub(super) fn start(engine: impl Engine, trouble: Arc<Mutex<Option<String>>>) -> Self {
+    pub(super) fn start(
+        engine: impl Engine,
+        trouble: Arc<Mutex<Option<String>>>,
+        gauge: Arc<Gauge>,
+    ) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let worker = Worker {
             engine,
             jobs,
             waiting: Vec::new(),
             trouble,
+            gauge,
             lane: Lane::Second(Second::default()),
         };
         Self {
@@ -47,9 +52,9 @@ impl Aside {
     }
 
     /// Whether the set would have to wait for one that is there.
-    pub(super) fn collides(&self, set: &WriteSet) -> bool {
+    pub(super) fn collides(&self, own: &Footprint) -> bool {
         let occupied = lock(&self.occupied);
-        occupied.sets() > 0 && occupied.collides(&Footprint::of(set))
+        occupied.sets() > 0 && occupied.collides(own)
     }
 
     /// Puts a set behind those that are there.
@@ -58,7 +63,9 @@ impl Aside {
             return job.answer(Err(full()));
         }
         self.arrived += 1;
-        let place = Place::new(self.arrived, Footprint::of(&job.set), &self.occupied);
+        let place = Place::new(self.arrived, job.one.footprint.clone(), &self.occupied);
+        // Those that are here are counted by themselves.
+        job.ticket = None;
         if job.put_aside(place)
             && let Err(refused) = self.queue.try_send(job)
         {

@@ -1,11 +1,12 @@
 //! A write set on its way, and how far it has come.
 
+use super::gauge::Ticket;
 use crate::backend::sql::plan::Footprint;
 use crate::backend::sql::plan::Occupied;
+use crate::backend::sql::plan::Prepared;
 use crate::error::Result;
 use crate::resilience::Deadline;
 use crate::spi::store::Committed;
-use crate::spi::store::WriteSet;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -24,7 +25,9 @@ pub(super) const LEFT: u8 = 2;
 pub(super) const BLOCKED: u8 = 3;
 
 pub(super) struct Job {
-    pub(super) set: WriteSet,
+    pub(super) one: Box<Prepared>,
+    /// Until it is in a batch.
+    pub(super) ticket: Option<Ticket>,
     pub(super) deadline: Deadline,
     pub(super) state: Arc<AtomicU8>,
     pub(super) reply: oneshot::Sender<Result<Committed>>,

@@ -8,12 +8,14 @@
 //! connection, and whatever collides with it goes there behind it. All others go on in the first lane.
 
 mod aside;
+mod gauge;
 mod job;
 mod second;
 mod worker;
 
 use crate::backend::sql::judge::Facts;
 use crate::backend::sql::plan::Plan;
+use crate::backend::sql::plan::Prepared;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -22,10 +24,12 @@ use crate::model::RowKey;
 use crate::model::Version;
 use crate::resilience::Deadline;
 use crate::spi::store::Capability;
+use crate::spi::store::CommitStatus;
 use crate::spi::store::Committed;
 use crate::spi::store::Delta;
 use crate::spi::store::WriteSet;
 use async_trait::async_trait;
+use gauge::Gauge;
 use job::BLOCKED;
 use job::Job;
 use job::LEFT;
@@ -42,6 +46,7 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
+use worker::First;
 use worker::Lane;
 use worker::Worker;
 
@@ -106,6 +111,7 @@ pub(in crate::backend::sql) struct Committer {
     task: Mutex<Option<JoinHandle<()>>>,
     /// Why the task cannot reach the database, if it cannot.
     trouble: Arc<Mutex<Option<String>>>,
+    gauge: Arc<Gauge>,
 }
 
 impl Committer {
@@ -113,18 +119,21 @@ impl Committer {
     pub(in crate::backend::sql) fn start(engine: impl Engine) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let trouble = Arc::new(Mutex::new(None));
+        let gauge = Arc::new(Gauge::default());
         let worker = Worker {
             engine,
             jobs,
             waiting: Vec::new(),
             trouble: trouble.clone(),
-            lane: Lane::First(None),
+            gauge: gauge.clone(),
+            lane: Lane::First(First::default()),
         };
         let task = tokio::spawn(worker.work());
         Self {
             queue: Mutex::new(Some(queue)),
             task: Mutex::new(Some(task)),
             trouble,
+            gauge,
         }
     }
 
@@ -134,26 +143,25 @@ impl Committer {
         deadline: Deadline,
         capability: &Capability,
     ) -> Result<Committed> {
-        check(&set, capability)?;
+        let one = prepare(set, capability)?;
         if deadline.is_over() {
             return Err(timeout());
         }
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let queue = queue.ok_or_else(|| Error::new(ErrorKind::Unavailable, "the store is closed"))?;
+        let ticket = self.gauge.enter().ok_or_else(too_many)?;
         let (reply, answer) = oneshot::channel();
         let state = Arc::new(AtomicU8::new(QUEUED));
         let job = Job {
-            set,
+            one: Box::new(one),
+            ticket: Some(ticket),
             deadline,
             state: state.clone(),
             reply,
             place: None,
         };
         queue.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Error::new(
-                ErrorKind::RateLimited,
-                format!("{QUEUE} writes are waiting: try again later"),
-            ),
+            mpsc::error::TrySendError::Full(_) => too_many(),
             mpsc::error::TrySendError::Closed(_) => Error::new(ErrorKind::Unavailable, "the store is closed"),
         })?;
         drop(queue);
@@ -163,6 +171,11 @@ impl Committer {
             // The task let go of the set, or the deadline ended: how far it came decides what is known.
             Some(Err(_)) | None => Err(self.gone(leaving.leave())),
         }
+    }
+
+    /// What was done so far.
+    pub(in crate::backend::sql) fn status(&self) -> CommitStatus {
+        self.gauge.status()
     }
 
     fn gone(&self, was: u8) -> Error {
@@ -220,6 +233,13 @@ impl Drop for Leaving<'_> {
     }
 }
 
+fn too_many() -> Error {
+    Error::new(
+        ErrorKind::RateLimited,
+        format!("{QUEUE} writes are waiting: try again later"),
+    )
+}
+
 /// Nothing of the set was applied.
 fn locked() -> Error {
     Error::new(
@@ -235,8 +255,8 @@ fn timeout() -> Error {
 /// Most units that one step may add or take off, so that no sum of counters overflows.
 const MOST_UNITS: u64 = 1_000_000_000_000;
 
-/// Refuses what is past the limits, before anything is sent.
-pub(in crate::backend::sql) fn check(set: &WriteSet, capability: &Capability) -> Result<()> {
+/// Refuses what is past the limits, before anything is sent, and works out what the program needs.
+pub(in crate::backend::sql) fn prepare(set: WriteSet, capability: &Capability) -> Result<Prepared> {
     let most = capability.limits.operations;
     let operations = set.operations();
     if operations > most {
@@ -260,5 +280,5 @@ pub(in crate::backend::sql) fn check(set: &WriteSet, capability: &Capability) ->
             );
         }
     }
-    Ok(())
+    Prepared::new(set)
 }

@@ -7,8 +7,8 @@ use super::LOCK_WAIT;
 use super::job::Job;
 use super::locked;
 use super::worker::BATCH;
-use crate::backend::sql::plan::Footprint;
 use crate::backend::sql::plan::Occupied;
+use crate::backend::sql::plan::Together;
 use crate::resilience::Backoff;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -113,7 +113,7 @@ impl Turn {
 /// Takes out, in the order of arrival, what is wanted, shares a database transaction, and has nobody to wait for.
 fn draw(waiting: &mut Vec<Job>, mut wanted: impl FnMut(&Job) -> bool) -> Vec<Job> {
     let mut behind = Occupied::default();
-    let mut together = Footprint::default();
+    let mut together = Together::default();
     let mut batch = Vec::new();
     let mut all = std::mem::take(waiting);
     all.sort_by_key(number);
@@ -129,7 +129,7 @@ fn draw(waiting: &mut Vec<Job>, mut wanted: impl FnMut(&Job) -> bool) -> Vec<Job
         let goes = batch.len() < BATCH
             && !behind.collides(&place.footprint)
             && wanted(&job)
-            && together.admit(place.footprint.clone());
+            && together.admit(&place.footprint);
         if goes {
             batch.push(job);
         } else {

@@ -4,6 +4,7 @@ use super::Applied;
 use super::Engine;
 use super::Ran;
 use super::aside::Aside;
+use super::gauge::Gauge;
 use super::job::Job;
 use super::second::Next;
 use super::second::Second;
@@ -13,14 +14,14 @@ use crate::backend::sql::epoch::restored;
 use crate::backend::sql::judge::Facts;
 use crate::backend::sql::judge::Verdict;
 use crate::backend::sql::judge::judge;
-use crate::backend::sql::plan::Footprint;
 use crate::backend::sql::plan::Plan;
+use crate::backend::sql::plan::Prepared;
+use crate::backend::sql::plan::Together;
 use crate::backend::sql::plan::lay_out;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::resilience::Backoff;
 use crate::spi::store::Delta;
-use crate::spi::store::WriteSet;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -32,6 +33,12 @@ use uuid::Uuid;
 /// Write sets in one database transaction at most.
 pub(super) const BATCH: usize = 128;
 
+/// Bytes of rows in one database transaction, but for the last set that is taken in.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// Turns that are given to other tasks before a batch is closed, when the batch before had more sets.
+const TURNS: u32 = 2;
+
 /// Rounds of one batch on fresh facts before its sets go one by one.
 const ROUNDS: u32 = 3;
 
@@ -41,26 +48,36 @@ const AFTERMATH: Duration = Duration::from_secs(30);
 pub(super) struct Worker<E> {
     pub(super) engine: E,
     pub(super) jobs: mpsc::Receiver<Job>,
-    /// Taken from the queue, but colliding with the batch before.
+    /// Taken from the queue, in order of arrival, but not into a batch yet.
     pub(super) waiting: Vec<Job>,
     pub(super) trouble: Arc<Mutex<Option<String>>>,
+    pub(super) gauge: Arc<Gauge>,
     pub(super) lane: Lane,
 }
 
 /// What the worker does with a batch that waits for a foreign lock.
 pub(super) enum Lane {
     /// Puts it aside, on a lane that is started then, and goes on.
-    First(Option<Aside>),
+    First(First),
     /// Has all the time: it is what others were put aside to.
     Second(Second),
+}
+
+/// What the first lane knows beside the sets that wait.
+#[derive(Default)]
+pub(super) struct First {
+    aside: Option<Aside>,
+    /// Sets of the batch before.
+    last: usize,
 }
 
 impl<E: Engine> Worker<E> {
     pub(super) async fn work(mut self) {
         while let Some(batch) = self.next_batch().await {
+            self.gauge.batch(batch.len());
             self.settle(batch).await;
         }
-        if let Lane::First(Some(aside)) = self.lane {
+        if let Lane::First(First { aside: Some(aside), .. }) = self.lane {
             aside.end().await;
         }
     }
@@ -72,26 +89,48 @@ impl<E: Engine> Worker<E> {
         }
     }
 
-    /// Whatever waits and does not collide, in order of arrival.
+    /// Whatever waits and does not collide, in order of arrival. The set that has waited longest is always in: a set
+    /// waits for those before it that collide with it, and for one batch of each [`BATCH`] sets before it.
     async fn first_come(&mut self) -> Option<Vec<Job>> {
         if self.waiting.is_empty() {
             let job = self.jobs.recv().await?;
             self.waiting.push(job);
         }
-        while self.waiting.len() < BATCH {
-            let Ok(job) = self.jobs.try_recv() else { break };
+        let Lane::First(first) = &mut self.lane else {
+            return None;
+        };
+        // Those that were answered together come back together: a turn for them to arrive costs less than two batches.
+        for _ in 0..TURNS {
+            while let Ok(job) = self.jobs.try_recv() {
+                self.waiting.push(job);
+            }
+            if first.last < 2 || self.waiting.len() >= first.last {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        while let Ok(job) = self.jobs.try_recv() {
             self.waiting.push(job);
         }
-        let mut footprint = Footprint::default();
+        let mut together = Together::default();
         let mut batch = Vec::new();
+        let mut bytes = 0;
         for job in std::mem::take(&mut self.waiting) {
-            match &mut self.lane {
+            if batch.len() >= BATCH || bytes >= BATCH_BYTES {
+                self.waiting.push(job);
+                continue;
+            }
+            match &mut first.aside {
                 // What waits for a set that was put aside waits there, not here.
-                Lane::First(Some(aside)) if aside.collides(&job.set) => aside.take(job),
-                _ if footprint.admit(Footprint::of(&job.set)) => batch.push(job),
+                Some(aside) if aside.collides(&job.one.footprint) => aside.take(job),
+                _ if together.admit(&job.one.footprint) => {
+                    bytes += job.one.bytes;
+                    batch.push(job);
+                }
                 _ => self.waiting.push(job),
             }
         }
+        first.last = batch.len();
         Some(releases_first(batch))
     }
 
@@ -129,26 +168,33 @@ impl<E: Engine> Worker<E> {
 
     /// Whether what is blocked can go aside, or is in the lane for that already.
     fn has_second_lane(&mut self) -> bool {
-        if let Lane::First(aside @ None) = &mut self.lane {
-            *aside = self
-                .engine
-                .second()
-                .map(|engine| Aside::start(engine, Arc::clone(&self.trouble)));
+        if let Lane::First(First {
+            aside: aside @ None, ..
+        }) = &mut self.lane
+        {
+            let engine = self.engine.second();
+            *aside = engine
+                .map(|engine| Aside::start(engine, Arc::clone(&self.trouble), Arc::clone(&self.gauge)));
         }
-        !matches!(self.lane, Lane::First(None))
+        !matches!(self.lane, Lane::First(First { aside: None, .. }))
     }
 
     /// Nothing of the batch was applied, and it would wait again: others shall not wait with it.
     fn put_aside(&mut self, batch: Vec<Job>) {
         match &mut self.lane {
-            Lane::First(Some(aside)) => batch.into_iter().for_each(|job| aside.take(job)),
-            Lane::First(None) => self.waiting.extend(batch),
+            Lane::First(first) => match &mut first.aside {
+                Some(aside) => batch.into_iter().for_each(|job| aside.take(job)),
+                None => self.waiting.extend(batch),
+            },
             Lane::Second(second) => second.blocked(batch, &mut self.waiting),
         }
     }
 
     /// Brings each set of the batch to its answer.
     async fn settle(&mut self, mut batch: Vec<Job>) {
+        for job in &mut batch {
+            job.ticket = None;
+        }
         let mut rounds = 0;
         let mut voids = 0;
         while self.connect(&mut batch).await {
@@ -186,7 +232,8 @@ impl<E: Engine> Worker<E> {
 
     /// One database transaction; what is answered leaves the batch.
     async fn attempt(&mut self, batch: &mut Vec<Job>) -> Attempt {
-        let sets: Vec<&WriteSet> = batch.iter().map(|job| &job.set).collect();
+        self.gauge.round();
+        let sets: Vec<&Prepared> = batch.iter().map(|job| &*job.one).collect();
         let mut plan = match lay_out(&sets) {
             Ok(plan) => plan,
             Err(error) => return Attempt::Failed { error, again: false },
@@ -209,7 +256,7 @@ impl<E: Engine> Worker<E> {
             Ran::Failed { error, again } => Attempt::Failed { error, again },
             Ran::Restored(found) => {
                 for job in batch.drain(..) {
-                    let made = job.set.epoch;
+                    let made = job.one.set.epoch;
                     job.answer(Err(restored(made, found)));
                 }
                 Attempt::Answered
@@ -305,7 +352,8 @@ enum Attempt {
 /// Write sets that give up a hold go first, so that nobody takes the units between the release and what the release is for.
 fn releases_first(mut batch: Vec<Job>) -> Vec<Job> {
     batch.sort_by_key(|job| {
-        !job.set
+        !job.one
+            .set
             .deltas
             .iter()
             .any(|delta| matches!(delta, Delta::Unhold { .. }))
@@ -315,14 +363,14 @@ fn releases_first(mut batch: Vec<Job>) -> Vec<Job> {
 
 fn answer(batch: Vec<Job>, applied: &Applied) {
     for job in batch {
-        let answer = committed(applied, &job.set);
+        let answer = committed(applied, &job.one);
         job.answer(answer);
     }
 }
 
 /// Answers the sets that do not hold on these facts, and returns the others.
 fn reply_refused(batch: Vec<Job>, plan: &Plan, facts: &Facts) -> Vec<Job> {
-    let sets: Vec<&WriteSet> = batch.iter().map(|job| &job.set).collect();
+    let sets: Vec<&Prepared> = batch.iter().map(|job| &*job.one).collect();
     let verdicts = judge(&sets, plan, facts);
     let mut admitted = Vec::new();
     for (job, verdict) in batch.into_iter().zip(verdicts) {

@@ -1,78 +1,39 @@
 //! Unique keys that a batch takes and gives up.
 
 use super::Plan;
+use super::Prepared;
+use super::prepared::Taken;
 use super::signed;
-use crate::spi::store::Idempotency;
-use crate::spi::store::WriteSet;
+use crate::backend::sql::program::List;
 use std::collections::BTreeMap;
-use uuid::Uuid;
-
-/// A unique key that the batch takes.
-#[derive(Debug)]
-struct Taken {
-    owner: Uuid,
-    /// Of an idempotency key, which is taken once only.
-    fingerprint: Option<String>,
-    /// Who gives the key up in the same batch.
-    from: Option<Uuid>,
-}
 
 impl Plan {
-    pub(super) fn claims(&mut self, sets: &[&WriteSet]) {
-        let released: BTreeMap<(&str, String), Uuid> = sets
-            .iter()
-            .flat_map(|set| set.all_releases())
-            .map(|(key, owner)| ((key.space, key.key), owner))
-            .collect();
-        for ((space, key), owner) in &released {
-            let mut row = self.payload.list("release_claims").row();
-            row.text(space);
-            row.text(key);
+    pub(super) fn claims(&mut self, sets: &[&Prepared]) {
+        let mut released: Vec<_> = sets.iter().flat_map(|one| &one.releases).collect();
+        released.sort_by(|(one, _), (next, _)| (one.space, &one.key).cmp(&(next.space, &next.key)));
+        released.dedup_by(|(one, _), (next, _)| one == next);
+        for (key, owner) in released {
+            let mut row = self.payload.list(List::ReleaseClaims).row();
+            row.text(key.space);
+            row.text(&key.key);
             row.id(*owner);
         }
-        let mut taken: BTreeMap<(String, String), Taken> = BTreeMap::new();
-        for set in sets {
-            for claim in set.all_claims() {
-                let from = released.get(&(claim.key.space, claim.key.key.clone())).copied();
-                let claimed = Taken {
-                    owner: claim.owner,
-                    fingerprint: None,
-                    from,
-                };
-                taken.insert((claim.key.space.to_owned(), claim.key.key), claimed);
-            }
-            if let Some(key) = &set.idempotency {
-                let place = (Idempotency::space(&key.scope), key.key.as_str().to_owned());
-                let claimed = Taken {
-                    owner: key.owner,
-                    fingerprint: Some(hex(&key.fingerprint)),
-                    from: None,
-                };
-                taken.insert(place, claimed);
-            }
-        }
-        for (
-            n,
-            (
-                (space, key),
-                Taken {
-                    owner,
-                    fingerprint,
-                    from,
-                },
-            ),
-        ) in taken.into_iter().enumerate()
-        {
-            let mut row = self.payload.list("claims").row();
+        // Two aggregates of one set may take one key for one owner: it is taken once.
+        let taken: BTreeMap<(&str, &str), &Taken> = sets
+            .iter()
+            .flat_map(|one| &one.taken)
+            .map(|taken| ((taken.space.as_str(), taken.key.as_str()), taken))
+            .collect();
+        for (n, ((space, key), taken)) in taken.into_iter().enumerate() {
+            let mut row = self.payload.list(List::Claims).row();
             row.int(signed(n));
-            row.text(&space);
-            row.text(&key);
-            row.id(owner);
-            row.opt_text(fingerprint.as_deref());
-            row.int(i64::from(fingerprint.is_some()));
-            row.opt_id(from);
-            drop(row);
-            self.claims.insert((space, key), n);
+            row.text(space);
+            row.text(key);
+            row.id(taken.owner);
+            row.opt_text(taken.fingerprint.as_deref());
+            row.int(i64::from(taken.fingerprint.is_some()));
+            row.opt_id(taken.from);
+            self.claims.insert((space.to_owned(), key.to_owned()), n);
         }
     }
 }
@@ -87,11 +48,7 @@ pub(in crate::backend::sql) fn unhex(text: &str) -> Option<Vec<u8>> {
 }
 
 pub(in crate::backend::sql) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }

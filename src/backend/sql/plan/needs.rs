@@ -1,7 +1,9 @@
 //! What the rows of a batch must be like.
 
 use super::Plan;
+use super::Prepared;
 use super::signed;
+use crate::backend::sql::program::List;
 use crate::backend::sql::tables::Root;
 use crate::backend::sql::tables::write_key;
 use crate::error::Result;
@@ -14,7 +16,7 @@ use std::collections::BTreeMap;
 
 /// What a row of an aggregate must be like for the batch to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct RowNeed {
+pub(super) struct RowNeed {
     writes: bool,
     low: i64,
     high: i64,
@@ -22,9 +24,9 @@ struct RowNeed {
 }
 
 impl Plan {
-    pub(super) fn row_needs(&mut self, sets: &[&WriteSet]) -> Result<()> {
-        let mut needs: BTreeMap<(Aggregate, RowKey), RowNeed> = BTreeMap::new();
-        for (place, need) in sets.iter().flat_map(|set| needs_of(set)) {
+    pub(super) fn row_needs(&mut self, sets: &[&Prepared]) -> Result<()> {
+        let mut needs: BTreeMap<&(Aggregate, RowKey), RowNeed> = BTreeMap::new();
+        for (place, need) in sets.iter().flat_map(|one| &one.needs) {
             needs
                 .entry(place)
                 .and_modify(|known| {
@@ -33,28 +35,27 @@ impl Plan {
                     known.high = known.high.min(need.high);
                     known.live |= need.live;
                 })
-                .or_insert(need);
+                .or_insert(*need);
         }
         let mut counts: BTreeMap<Aggregate, usize> = BTreeMap::new();
-        for ((aggregate, key), need) in needs {
-            let root = Root::of(aggregate)?;
-            let n = counts.entry(aggregate).or_default();
-            let mut row = self.payload.list(format!("check_{}", root.table)).row();
+        for (place, need) in needs {
+            let root = Root::of(place.0)?;
+            let n = counts.entry(root.aggregate).or_default();
+            let mut row = self.payload.list(List::Check(root.aggregate)).row();
             row.int(signed(*n));
-            write_key(&key, &mut row);
+            write_key(&place.1, &mut row);
             row.int(i64::from(need.writes));
             row.int(need.low);
             row.int(need.high);
             row.int(i64::from(need.live));
-            drop(row);
-            self.rows.insert((aggregate, key), *n);
+            self.rows.insert(place.clone(), *n);
             *n += 1;
         }
         Ok(())
     }
 }
 
-fn needs_of(set: &WriteSet) -> Vec<((Aggregate, RowKey), RowNeed)> {
+pub(super) fn needs_of(set: &WriteSet) -> Vec<((Aggregate, RowKey), RowNeed)> {
     let exact = |version: Option<Version>| version.map_or(0, Version::stored);
     let mut needs = Vec::new();
     for put in &set.puts {

@@ -1,22 +1,24 @@
 //! The rows and keys of write sets that are on their way elsewhere: what touches them has to wait behind.
 
 use super::Footprint;
-use crate::model::Aggregate;
-use crate::model::HoldId;
-use crate::model::RowKey;
-use std::collections::BTreeMap;
+use super::footprint::Touch;
+use std::collections::HashMap;
 
 /// Rows and keys with the number of sets that touch them.
 ///
-/// Stricter than a batch's [`Footprint`]: two deltas of one row share a batch, but not two database transactions, where
+/// Stricter than a [batch](super::Together): two deltas of one row share a batch, but not two database transactions, where
 /// the second would wait for the first one's lock. Only readers of a row do not wait for each other.
 #[derive(Debug, Default)]
 pub(in crate::backend::sql) struct Occupied {
     sets: usize,
-    written: BTreeMap<(Aggregate, RowKey), usize>,
-    read: BTreeMap<(Aggregate, RowKey), usize>,
-    keys: BTreeMap<(String, String), usize>,
-    holds: BTreeMap<HoldId, usize>,
+    marks: HashMap<u64, Counts>,
+}
+
+/// How many touches of a row or key are counted.
+#[derive(Debug, Default)]
+struct Counts {
+    written: usize,
+    read: usize,
 }
 
 impl Occupied {
@@ -27,47 +29,41 @@ impl Occupied {
 
     /// Whether a set would have to wait for one that is counted.
     pub(in crate::backend::sql) fn collides(&self, own: &Footprint) -> bool {
-        let touched =
-            |row: &(Aggregate, RowKey)| self.written.contains_key(row) || self.read.contains_key(row);
-        own.owned.iter().any(touched)
-            || own.changed.iter().any(touched)
-            || own.read.iter().any(|row| self.written.contains_key(row))
-            || own.keys.iter().any(|key| self.keys.contains_key(key))
-            || own.holds.iter().any(|hold| self.holds.contains_key(hold))
+        own.marks.iter().any(|(mark, touch)| {
+            self.marks
+                .get(mark)
+                .is_some_and(|counts| counts.written > 0 || *touch != Touch::Reads)
+        })
     }
 
     /// Counts a set.
     pub(in crate::backend::sql) fn add(&mut self, own: &Footprint) {
         self.sets += 1;
-        raise(&mut self.written, own.owned.iter().chain(&own.changed));
-        raise(&mut self.read, &own.read);
-        raise(&mut self.keys, &own.keys);
-        raise(&mut self.holds, &own.holds);
+        for (mark, touch) in &own.marks {
+            *self.marks.entry(*mark).or_default().of(*touch) += 1;
+        }
     }
 
     /// Counts a set no more; it was counted before.
     pub(in crate::backend::sql) fn remove(&mut self, own: &Footprint) {
         self.sets = self.sets.saturating_sub(1);
-        lower(&mut self.written, own.owned.iter().chain(&own.changed));
-        lower(&mut self.read, &own.read);
-        lower(&mut self.keys, &own.keys);
-        lower(&mut self.holds, &own.holds);
-    }
-}
-
-fn raise<'a, K: Ord + Clone + 'a>(counts: &mut BTreeMap<K, usize>, keys: impl IntoIterator<Item = &'a K>) {
-    for key in keys {
-        *counts.entry(key.clone()).or_default() += 1;
-    }
-}
-
-fn lower<'a, K: Ord + Clone + 'a>(counts: &mut BTreeMap<K, usize>, keys: impl IntoIterator<Item = &'a K>) {
-    for key in keys {
-        if let Some(count) = counts.get_mut(key) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(key);
+        for (mark, touch) in &own.marks {
+            let Some(counts) = self.marks.get_mut(mark) else {
+                continue;
+            };
+            *counts.of(*touch) -= 1;
+            if counts.written + counts.read == 0 {
+                self.marks.remove(mark);
             }
+        }
+    }
+}
+
+impl Counts {
+    fn of(&mut self, touch: Touch) -> &mut usize {
+        match touch {
+            Touch::Owns | Touch::Changes => &mut self.written,
+            Touch::Reads => &mut self.read,
         }
     }
 }
@@ -76,6 +72,8 @@ fn lower<'a, K: Ord + Clone + 'a>(counts: &mut BTreeMap<K, usize>, keys: impl In
 mod tests {
     use super::Occupied;
     use crate::backend::sql::plan::Footprint;
+    use crate::backend::sql::plan::Prepared;
+    use crate::backend::sql::plan::Together;
     use crate::model::Actor;
     use crate::model::Aggregate;
     use crate::model::ClaimKey;
@@ -97,7 +95,7 @@ mod tests {
     fn set(fill: impl FnOnce(&mut WriteSet)) -> Footprint {
         let mut set = WriteSet::new(Actor::system());
         fill(&mut set);
-        Footprint::of(&set)
+        Prepared::new(set).unwrap().footprint
     }
 
     fn step() -> Footprint {
@@ -140,8 +138,8 @@ mod tests {
 
     #[test]
     fn deltas_of_one_row_share_a_batch_and_not_two_transactions() {
-        let mut batch = Footprint::default();
-        assert!(batch.admit(step()) && batch.admit(step()));
+        let mut batch = Together::default();
+        assert!(batch.admit(&step()) && batch.admit(&step()));
         let mut elsewhere = Occupied::default();
         elsewhere.add(&step());
         assert!(elsewhere.collides(&step()));

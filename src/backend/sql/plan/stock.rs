@@ -1,13 +1,14 @@
 //! Steps of stock: what each level must have before the batch, and what becomes of it.
 
 use super::Plan;
+use super::Prepared;
 use super::signed;
+use crate::backend::sql::program::List;
+use crate::model::Aggregate;
 use crate::model::LocationId;
-use crate::model::MovementKind;
 use crate::model::Sku;
 use crate::spi::store::Delta;
 use crate::spi::store::StockStep;
-use crate::spi::store::WriteSet;
 use std::collections::BTreeMap;
 
 /// A bound that every stored counter is above.
@@ -75,14 +76,14 @@ struct LevelWork {
 }
 
 impl Plan {
-    pub(super) fn stock(&mut self, sets: &[&WriteSet]) {
+    pub(super) fn stock(&mut self, sets: &[&Prepared]) {
         let mut work: BTreeMap<LevelKey, LevelWork> = BTreeMap::new();
         let blank = || LevelWork {
             needs: Needs::NONE,
             running: Running::default(),
             creates: false,
         };
-        for delta in sets.iter().flat_map(|set| &set.deltas) {
+        for delta in sets.iter().flat_map(|one| &one.set.deltas) {
             match delta {
                 Delta::Stock(step) => {
                     let level = work
@@ -91,10 +92,8 @@ impl Plan {
                     level.needs.admit(step, &level.running);
                     level.running.add(step);
                     level.creates |= step.on_hand > 0;
-                    self.step(step);
                 }
-                Delta::Unhold { hold, levels } => {
-                    self.payload.released.push(hold.uuid());
+                Delta::Unhold { levels, .. } => {
                     for level in levels {
                         work.entry(level.clone()).or_insert_with(blank);
                     }
@@ -103,7 +102,7 @@ impl Plan {
             }
         }
         for (n, ((sku, location), level)) in work.into_iter().enumerate() {
-            let mut row = self.payload.list("need_levels").row();
+            let mut row = self.payload.list(List::NeedLevels).row();
             row.int(signed(n));
             row.text(sku.as_str());
             row.text(location.as_str());
@@ -111,41 +110,18 @@ impl Plan {
             row.int(level.needs.allocated);
             row.int(level.needs.held);
             row.int(level.needs.available);
-            drop(row);
             if level.creates {
-                let mut row = self.payload.list("create_levels").row();
+                let mut row = self.payload.list(List::CreateLevels).row();
                 row.text(sku.as_str());
                 row.text(location.as_str());
             }
-            let mut row = self.payload.list("delta_levels").row();
+            let mut row = self.payload.list(List::Change(Aggregate::Level)).row();
             row.text(sku.as_str());
             row.text(location.as_str());
             row.int(level.running.on_hand);
             row.int(level.running.allocated);
             row.int(level.running.held);
-            drop(row);
             self.levels.insert((sku, location), n);
-        }
-    }
-
-    fn step(&mut self, step: &StockStep) {
-        let mut row = self.payload.list("insert_movements").row();
-        row.text(step.sku.as_str());
-        row.text(step.location.as_str());
-        row.text(step.kind.as_str());
-        row.int(step.on_hand);
-        row.int(step.allocated);
-        row.int(step.held);
-        row.opt_id(step.reference);
-        row.opt_text(step.note.as_deref());
-        drop(row);
-        if let (MovementKind::Hold, Some((hold, ttl))) = (step.kind, step.hold) {
-            let mut row = self.payload.list("insert_holds").row();
-            row.id(hold.uuid());
-            row.text(step.sku.as_str());
-            row.text(step.location.as_str());
-            row.int(step.held);
-            row.distance(ttl);
         }
     }
 }

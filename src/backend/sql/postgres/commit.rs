@@ -9,17 +9,21 @@ use std::sync::LazyLock;
 use sha2::Digest as _;
 use sha2::Sha256;
 
+use super::arrays;
 use crate::backend::sql::program;
 use crate::backend::sql::program::Facts;
+use crate::backend::sql::program::List;
 use crate::backend::sql::program::Lock;
 use crate::backend::sql::program::LookUp;
 use crate::backend::sql::program::Phase;
 use crate::backend::sql::program::Spelling;
 use crate::backend::sql::program::Step;
+use crate::backend::sql::rows::Lane;
+use crate::backend::sql::rows::Widths;
 use crate::backend::sql::tables::Column;
 use crate::backend::sql::tables::Kind;
 
-static STEPS: LazyLock<Vec<Step>> = LazyLock::new(|| program::steps(&PostgresSpelling));
+pub(super) static STEPS: LazyLock<Vec<Step>> = LazyLock::new(|| program::steps(&PostgresSpelling));
 
 /// The function, ready to be installed and called.
 pub(super) struct Function {
@@ -35,6 +39,10 @@ pub(super) struct Function {
 const SETTINGS: &str = "SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off \
      SET plan_cache_mode = force_generic_plan";
 
+/// `p_lists` tells of each list how many rows it has and where in the arrays they are.
+const PARAMETERS: &str = "p_commit uuid, p_shift bigint, p_epoch bigint, p_writes boolean, p_released uuid[], \
+     p_lists integer[], p_ints bigint[], p_ids uuid[], p_texts text[]";
+
 pub(super) static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
     let body = body();
     let digest = Sha256::digest(format!("{SETTINGS}\n{body}"));
@@ -43,11 +51,12 @@ pub(super) static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
         digest[0], digest[1], digest[2], digest[3]
     );
     let create = format!(
-        "CREATE OR REPLACE FUNCTION {name}(p_commit uuid, p_shift bigint, p_released uuid[], p_lists jsonb) RETURNS text \
+        "CREATE OR REPLACE FUNCTION {name}({PARAMETERS}) RETURNS text \
          LANGUAGE plpgsql {SETTINGS} AS $function$\n{body}\n$function$"
     );
     let call =
-        format!("/* stockroom commit */ SELECT {name}($1::uuid, $2::bigint, $3::uuid[], $4::text::jsonb)");
+        format!("/* stockroom commit */ SELECT {name}($1::uuid, $2::bigint, $3::bigint, $4::boolean, $5::uuid[], $6::integer[], \
+         $7::bigint[], $8::uuid[], $9::text[])");
     Function { name, create, call }
 });
 
@@ -62,22 +71,28 @@ pub(super) fn about(step: usize) -> Option<Facts> {
 struct PostgresSpelling;
 
 impl Spelling for PostgresSpelling {
-    fn rows(&self, list: &str, columns: &[Column]) -> String {
+    fn rows(&self, list: List, columns: &[Column]) -> String {
+        let mut widths = Widths::default();
         let columns: Vec<String> = columns
             .iter()
-            .enumerate()
-            .map(|(index, Column(name, kind))| match kind {
-                Kind::Id => format!("(x.e->>{index})::uuid AS {name}"),
-                Kind::Text => format!("x.e->>{index} AS {name}"),
-                Kind::Int => format!("(x.e->>{index})::bigint AS {name}"),
-                Kind::Expiry => format!(
-                    "CASE WHEN (x.e->>{index})::bigint < 0 THEN v_now - (x.e->>{index})::bigint \
-                     ELSE (x.e->>{index})::bigint END AS {name}"
-                ),
+            .map(|Column(name, kind)| {
+                let value = match widths.lane(*kind) {
+                    Lane::Ints(at) => format!("p_ints[x.ints + {at}]"),
+                    Lane::Ids(at) => format!("p_ids[x.ids + {at}]"),
+                    Lane::Texts(at) => format!("p_texts[x.texts + {at}]"),
+                };
+                if *kind == Kind::Expiry {
+                    return format!("CASE WHEN {value} < 0 THEN v_now - {value} ELSE {value} END AS {name}");
+                }
+                format!("{value} AS {name}")
             })
             .collect();
+        let Widths { ints, ids, texts } = widths;
+        let [rows, first_int, first_id, first_text] = figures(list);
+        // OFFSET 0: a row's places are worked out once, not for each of its values.
         format!(
-            "(SELECT {} FROM jsonb_array_elements(p_lists->'{list}') AS x(e))",
+            "(SELECT {} FROM (SELECT {first_int} + i * {ints} AS ints, {first_id} + i * {ids} AS ids, \
+             {first_text} + i * {texts} AS texts FROM generate_series(0, {rows} - 1) AS i OFFSET 0) AS x)",
             columns.join(", ")
         )
     }
@@ -114,13 +129,19 @@ impl Spelling for PostgresSpelling {
         )
     }
 
-    fn in_list(&self, column: &str) -> String {
+    fn is_released(&self, column: &str) -> String {
         format!("{column} = ANY(p_released)")
     }
 
     fn id_text(&self, column: &str) -> String {
         format!("{column}::text")
     }
+}
+
+/// A list's figures: its rows, and its first values in the three arrays.
+fn figures(list: List) -> [String; 4] {
+    let place = arrays::place(list).unwrap_or_default();
+    std::array::from_fn(|figure| format!("p_lists[{}]", place + figure))
 }
 
 const CLOCK: &str = "p_shift + (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
@@ -133,7 +154,7 @@ fn body() -> String {
         "DECLARE\n  v_now bigint := {CLOCK};\n  v_ok boolean := true;\n  v_step boolean;\n  v_found jsonb;\n  \
          v_facts jsonb := '[]';\n  v_versions jsonb := '[]';\n  v_answer text;\n  v_epoch bigint;\n  v_gone boolean := false;\n  v_rows bigint;\nBEGIN\n  \
          SELECT m.value INTO v_epoch FROM stockroom_meta AS m WHERE m.name = 'epoch';\n  \
-         IF v_epoch <> (p_lists->>'epoch')::bigint THEN\n    \
+         IF v_epoch <> p_epoch THEN\n    \
          RETURN jsonb_build_object('ok', false, 'epoch', v_epoch)::text;\n  END IF;\n"
     );
     for step in STEPS.iter().filter(|step| matches!(step.phase, Phase::Look(_))) {
@@ -154,7 +175,7 @@ fn body() -> String {
         "    RETURN jsonb_build_object('ok', false, 'at', v_now, 'facts', v_facts)::text;\n  END IF;\n",
     );
     // The transaction has its id before its first change has a number: the feed's proof of order rests on it.
-    text.push_str("  IF p_lists ? 'writes' THEN\n    PERFORM pg_current_xact_id();\n  END IF;\n");
+    text.push_str("  IF p_writes THEN\n    PERFORM pg_current_xact_id();\n  END IF;\n");
     for step in STEPS.iter() {
         match step.phase {
             Phase::Look(_) => {}
@@ -169,7 +190,7 @@ fn body() -> String {
     }
     text.push_str(
         "  v_answer := jsonb_build_object('ok', true, 'at', v_now, 'versions', v_versions)::text;\n  \
-         IF p_lists ? 'writes' THEN\n    \
+         IF p_writes THEN\n    \
          INSERT INTO stockroom_commits (id, answer, at) VALUES (p_commit, v_answer, v_now);\n  END IF;\n  \
          RETURN v_answer;\nEND;",
     );
@@ -181,8 +202,8 @@ fn add(text: &mut String, step: &Step, statement: &str) {
     // Writing to a String cannot fail.
     let _ = write!(
         text,
-        "  IF p_lists ? '{}' THEN\n{statement}  END IF;\n",
-        step.list
+        "  IF {} > 0 THEN\n{statement}  END IF;\n",
+        figures(step.list)[0]
     );
 }
 
@@ -210,16 +231,17 @@ fn facts(number: usize, step: &Step, about: Facts) -> String {
 
 fn write(step: &Step) -> String {
     let sql = &step.sql;
-    if step.list != "claims" {
+    if step.list != List::Claims {
         return format!("    {sql};\n");
     }
     // Fewer rows than keys: some were there, its owner's or another's that was faster.
     format!(
         "    {sql};\n    GET DIAGNOSTICS v_rows = ROW_COUNT;\n    \
-         IF v_rows < jsonb_array_length(p_lists->'claims') AND EXISTS (SELECT 1 FROM {} AS r \
+         IF v_rows < {} AND EXISTS (SELECT 1 FROM {} AS r \
          JOIN stockroom_claims AS t ON t.space = r.space AND t.claim_key = r.claim_key WHERE t.owner <> r.owner) THEN\n      \
          RAISE EXCEPTION 'a key was taken meanwhile' USING ERRCODE = '{RACED}';\n    END IF;\n",
-        PostgresSpelling.rows("claims", &program::TAKEN)
+        figures(List::Claims)[0],
+        PostgresSpelling.rows(List::Claims, &program::TAKEN)
     )
 }
 

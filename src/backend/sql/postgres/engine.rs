@@ -1,6 +1,5 @@
 //! Runs batches on the committer's own connection, and finds out what became of them.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use sqlx::postgres::PgRow;
 use sqlx::query::Query;
 use uuid::Uuid;
 
+use super::arrays::Arguments;
 use super::commit::FUNCTION;
 use super::commit::about;
 use super::error;
@@ -27,7 +27,6 @@ use crate::backend::sql::committer::Engine;
 use crate::backend::sql::committer::Ran;
 use crate::backend::sql::dialect::Reads as _;
 use crate::backend::sql::epoch::Epoch;
-use crate::backend::sql::plan::Payload;
 use crate::backend::sql::plan::Plan;
 use crate::error::Error;
 use crate::error::ErrorKind;
@@ -71,6 +70,7 @@ impl PostgresEngine {
     }
 
     async fn call(&mut self, commit: Uuid, plan: &mut Plan) -> Result<Option<String>, Ran> {
+        let call = ask(commit, self.reads.shift(), plan).map_err(unsent)?;
         // Taken out: whatever ends this early, a connection in doubt is not used again.
         let Some(mut connection) = self.connection.take() else {
             return Err(Ran::Failed {
@@ -78,7 +78,6 @@ impl PostgresEngine {
                 again: true,
             });
         };
-        let call = ask(commit, self.reads.shift(), plan);
         let answer = connection.fetch(call, Prepared::Kept);
         let text = match tokio::time::timeout(self.patience, answer).await {
             Ok(Ok(rows)) => first(&rows),
@@ -113,14 +112,24 @@ impl PostgresEngine {
 }
 
 /// The call of the commit program, which is the whole database transaction unless one is open.
-pub(super) fn ask(commit: Uuid, shift: i64, plan: &mut Plan) -> Query<'static, Postgres, PgArguments> {
-    let mut payload = std::mem::take(&mut plan.payload);
-    let released = std::mem::take(&mut payload.released);
-    sqlx::query(FUNCTION.call.as_str())
+pub(super) fn ask(commit: Uuid, shift: i64, plan: &mut Plan) -> Result<Query<'static, Postgres, PgArguments>> {
+    let payload = std::mem::take(&mut plan.payload);
+    let arguments = Arguments::new(&payload)?;
+    Ok(sqlx::query(FUNCTION.call.as_str())
         .bind(commit)
         .bind(shift)
-        .bind(released)
-        .bind(document(payload, plan.epoch, plan.writes))
+        .bind(plan.epoch)
+        .bind(plan.writes)
+        .bind(payload.released)
+        .bind(arguments.lists)
+        .bind(arguments.ints)
+        .bind(arguments.ids)
+        .bind(arguments.texts))
+}
+
+/// The call could not be made.
+pub(super) fn unsent(error: Error) -> Ran {
+    Ran::Failed { error, again: false }
 }
 
 /// What the program answered.
@@ -139,17 +148,6 @@ pub(super) fn ran(text: Option<String>) -> Ran {
         Ok(Answer::Restored(epoch)) => Ran::Restored(epoch),
         Err(error) => Ran::Unknown(error),
     }
-}
-
-/// The lists as one document, and the epoch that they are for. A batch that writes says so: its commit row is written.
-fn document(payload: Payload, epoch: i64, writes: bool) -> String {
-    let mut text = format!("{{\"epoch\":{epoch},");
-    for (name, rows) in payload.finish() {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "\"{name}\":{rows},");
-    }
-    text.push_str(if writes { "\"writes\":1}" } else { "\"reads\":1}" });
-    text
 }
 
 #[async_trait]

@@ -19,6 +19,7 @@ use super::engine::GRACE;
 use super::engine::ask;
 use super::engine::first;
 use super::engine::ran;
+use super::engine::unsent;
 use super::error;
 use super::schema::Home;
 use crate::backend::sql::committer::Ran;
@@ -200,7 +201,11 @@ impl Guest for PostgresGuest<'_> {
 
     async fn run(&mut self, commit: Uuid, plan: &mut Plan) -> Ran {
         let patience = self.statement_timeout + GRACE;
-        let rows = ask(commit, self.shift, plan).fetch_all(&mut *self.connection);
+        let call = match ask(commit, self.shift, plan) {
+            Ok(call) => call,
+            Err(error) => return unsent(error),
+        };
+        let rows = call.fetch_all(&mut *self.connection);
         match within(patience, rows).await {
             Ok(rows) => ran(first(&rows)),
             Err(error) => Ran::Failed {

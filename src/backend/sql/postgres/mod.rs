@@ -7,6 +7,7 @@
 //! - Reads have a pool of their own. A connection on which a read was cut short is closed, never reused.
 //! - Only a server that takes writes is worked with. After a failover no connection to the old one is used again.
 
+mod arrays;
 mod changes;
 mod commit;
 mod connect;
@@ -50,6 +51,7 @@ use crate::resilience::Deadline;
 use crate::spi::changes::ChangeSource;
 use crate::spi::changes::Coordination;
 use crate::spi::store::Capability;
+use crate::spi::store::CommitStatus;
 use crate::spi::store::Committed;
 use crate::spi::store::Readers;
 use crate::spi::store::Store;
@@ -147,6 +149,10 @@ impl Store for PostgresStore {
     async fn commit(&self, set: WriteSet, deadline: Deadline) -> Result<Committed> {
         self.epoch.check(&set)?;
         self.committer.commit(set, deadline, &CAPABILITY).await
+    }
+
+    fn commits(&self) -> CommitStatus {
+        self.committer.status()
     }
 
     async fn after_restore(&self, deadline: Deadline) -> Result<i64> {

@@ -3,6 +3,7 @@
 use super::CLAIM;
 use super::Facts;
 use super::LEVEL;
+use super::List;
 use super::Lock;
 use super::LookUp;
 use super::Phase;
@@ -51,7 +52,7 @@ pub(in crate::backend::sql) const TAKEN: [Column; 7] = [
 ];
 
 pub(super) fn root(sp: &dyn Spelling, position: usize, root: &Root) -> Step {
-    let list = format!("check_{}", root.table);
+    let list = List::Check(root.aggregate);
     let mut columns = vec![N];
     columns.extend(root.key);
     columns.extend(CHECK);
@@ -76,12 +77,13 @@ pub(super) fn root(sp: &dyn Spelling, position: usize, root: &Root) -> Step {
         "SELECT r.n AS n, coalesce(w.version, s.version, 0) BETWEEN r.low AND r.high \
          AND (r.live = 0 OR coalesce(w.live, s.live, 0) = 1) AS ok, \
          coalesce(w.version, s.version, 0) AS f1, coalesce(w.live, s.live, 0) AS f2 FROM {} AS r {} {}",
-        sp.rows(&list, &columns),
+        sp.rows(list, &columns),
         join("r.writes = 1", Lock::Write, "w"),
         join("r.writes = 0", Lock::Share, "s"),
     );
     Step {
         list,
+        columns,
         phase: Phase::Look(Facts::Root(position)),
         sql,
     }
@@ -90,12 +92,12 @@ pub(super) fn root(sp: &dyn Spelling, position: usize, root: &Root) -> Step {
 /// What expired or is released on a level is free again. The rows were locked by the statement before, so that this one
 /// sees what others committed while we waited.
 pub(super) fn levels(sp: &dyn Spelling) -> Step {
-    let list = "need_levels".to_owned();
+    let list = List::NeedLevels;
     let freed = format!(
         "(SELECT coalesce(sum(h.quantity), 0) FROM stockroom_holds AS h WHERE h.sku = t.sku AND h.location = t.location \
          AND (h.expires_at <= {now} OR {released}))",
         now = sp.now(),
-        released = sp.in_list("h.hold_id"),
+        released = sp.is_released("h.hold_id"),
     );
     let select = format!(
         "t.on_hand, t.allocated, t.held - {freed} AS held, \
@@ -106,18 +108,19 @@ pub(super) fn levels(sp: &dyn Spelling) -> Step {
          AND coalesce(l.held, 0) >= r.need_held AND coalesce(l.available, 0) >= r.need_available AS ok, \
          coalesce(l.on_hand, 0) AS f1, coalesce(l.allocated, 0) AS f2, coalesce(l.held, 0) AS f3, \
          coalesce(l.available, 0) AS f4, coalesce(l.freed, 0) AS f5 FROM {} AS r {}",
-        sp.rows(&list, &NEED),
+        sp.rows(list, &NEED),
         plain(sp, "stockroom_levels", &LEVEL, &select, "l"),
     );
     Step {
         list,
+        columns: NEED.to_vec(),
         phase: Phase::Look(Facts::Level),
         sql,
     }
 }
 
 pub(super) fn lines(sp: &dyn Spelling) -> Step {
-    let list = "need_lines".to_owned();
+    let list = List::NeedLines;
     let columns = [
         N,
         Column("cart_id", Kind::Id),
@@ -129,27 +132,29 @@ pub(super) fn lines(sp: &dyn Spelling) -> Step {
         "SELECT r.n AS n, coalesce(q.quantity, 0) + r.more <= {LINE_LIMIT} \
          AND (q.quantity IS NOT NULL OR {count} < {LINES_LIMIT}) AS ok, \
          coalesce(q.quantity, 0) AS f1, {count} AS f2 FROM {} AS r {}",
-        sp.rows(&list, &columns),
+        sp.rows(list, &columns),
         plain(sp, "stockroom_cart_lines", &columns[1..3], "t.quantity", "q"),
     );
     Step {
         list,
+        columns: columns.to_vec(),
         phase: Phase::Look(Facts::Line),
         sql,
     }
 }
 
 pub(super) fn claims(sp: &dyn Spelling) -> Step {
-    let list = "claims".to_owned();
+    let list = List::Claims;
     let sql = format!(
         "SELECT r.n AS n, (c.owner IS NULL OR (r.once = 0 AND (c.owner = r.owner OR c.owner = r.from_owner))) IS TRUE AS ok, \
          {} AS f1, c.fingerprint AS f2 FROM {} AS r {}",
         sp.id_text("c.owner"),
-        sp.rows(&list, &TAKEN),
+        sp.rows(list, &TAKEN),
         plain(sp, "stockroom_claims", &CLAIM[..2], "t.owner, t.fingerprint", "c"),
     );
     Step {
         list,
+        columns: TAKEN.to_vec(),
         phase: Phase::Look(Facts::Claim),
         sql,
     }

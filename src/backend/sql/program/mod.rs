@@ -1,11 +1,12 @@
 //! The text of the commit program, composed from the table descriptions for one dialect.
 //!
 //! PostgreSQL runs the steps inside one function, SQLite one after the other in a transaction; both read their rows
-//! from the lists of the [payload](super::plan::Payload). A step whose list is absent is skipped.
+//! from the lists of the [payload](super::plan::Payload). A step whose list has no rows is skipped.
 //!
 //! Phases: lock and look (`Check`), then write (`Write`), then answer. Everything that could refuse the batch is
 //! looked at before the first write, so that a refusal leaves nothing behind.
 
+mod list;
 mod look;
 mod record;
 mod write;
@@ -14,6 +15,9 @@ use crate::backend::sql::tables::Column;
 use crate::backend::sql::tables::Kind;
 use crate::backend::sql::tables::ROOTS;
 
+pub(super) use list::List;
+#[cfg(feature = "postgres")]
+pub(super) use list::all as lists;
 pub(super) use look::LINE_LIMIT;
 pub(super) use look::LINES_LIMIT;
 #[cfg(feature = "postgres")]
@@ -22,15 +26,15 @@ pub(super) use look::TAKEN;
 /// How a dialect spells what differs between the commit programs.
 pub(super) trait Spelling {
     /// The rows of a list as a table of typed columns.
-    fn rows(&self, list: &str, columns: &[Column]) -> String;
+    fn rows(&self, list: List, columns: &[Column]) -> String;
     /// The clock of the store, fixed for the batch.
     fn now(&self) -> &'static str;
     /// Id of the commit.
     fn commit(&self) -> &'static str;
     /// A left join of the list's rows `r` with `t`, the row of the same key in a table, locked; at most one.
     fn look_up(&self, join: &LookUp<'_>) -> String;
-    /// A test for being in the payload's list of ids.
-    fn in_list(&self, list: &str) -> String;
+    /// A test for being among the holds that are released.
+    fn is_released(&self, column: &str) -> String;
     /// A column's value in the payload, as the type that the table has.
     fn id_text(&self, column: &str) -> String;
 }
@@ -64,10 +68,11 @@ pub(super) enum Lock {
     Write,
 }
 
-/// One step: the list that it works on, and its statement.
+/// One step: the list that it works on, what the rows of the list are, and its statement.
 #[derive(Debug, Clone)]
 pub(super) struct Step {
-    pub(super) list: String,
+    pub(super) list: List,
+    pub(super) columns: Vec<Column>,
     pub(super) phase: Phase,
     pub(super) sql: String,
 }

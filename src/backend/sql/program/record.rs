@@ -2,6 +2,7 @@
 //!
 //! The version of what was put or deleted is known beforehand; that of what deltas changed is read from its row.
 
+use super::List;
 use super::Phase;
 use super::Spelling;
 use super::Step;
@@ -10,8 +11,7 @@ use crate::backend::sql::tables::Column;
 use crate::backend::sql::tables::Kind;
 use crate::backend::sql::tables::Root;
 
-const RECORD: [Column; 4] = [
-    Column("wset", Kind::Int),
+const RECORD: [Column; 3] = [
     Column("action", Kind::Text),
     Column("actor", Kind::Text),
     Column("events", Kind::Text),
@@ -35,30 +35,31 @@ fn key_text(sp: &dyn Spelling, alias: &str, root: &Root) -> String {
 }
 
 pub(super) fn changed(sp: &dyn Spelling, root: &Root) -> Step {
-    let name = format!("record_{}", root.table);
+    let list = List::Record(root.aggregate);
     let mut columns: Vec<Column> = RECORD.to_vec();
     columns.extend(root.key);
     let sql = format!(
-        "INSERT INTO stockroom_changes (aggregate, row_key, version, action, actor, events, at, commit_id, wset) \
-         SELECT '{}', {}, t.version, r.action, r.actor, r.events, {}, {}, r.wset FROM {} AS r \
+        "INSERT INTO stockroom_changes (aggregate, row_key, version, action, actor, events, at, commit_id) \
+         SELECT '{}', {}, t.version, r.action, r.actor, r.events, {}, {} FROM {} AS r \
          JOIN stockroom_{} AS t ON {} RETURNING aggregate, row_key, version",
         root.aggregate.as_str(),
         key_text(sp, "t", root),
         sp.now(),
         sp.commit(),
-        sp.rows(&name, &columns),
+        sp.rows(list, &columns),
         root.table,
         on_key("t", "r", root.key)
     );
     Step {
-        list: name,
+        list,
+        columns,
         phase: Phase::History,
         sql,
     }
 }
 
 pub(super) fn known(sp: &dyn Spelling) -> Step {
-    let name = "record_known".to_owned();
+    let list = List::RecordKnown;
     let mut columns: Vec<Column> = RECORD.to_vec();
     columns.extend([
         Column("aggregate", Kind::Text),
@@ -66,15 +67,16 @@ pub(super) fn known(sp: &dyn Spelling) -> Step {
         Column("version", Kind::Int),
     ]);
     let sql = format!(
-        "INSERT INTO stockroom_changes (aggregate, row_key, version, action, actor, events, at, commit_id, wset) \
-         SELECT r.aggregate, r.row_key, r.version, r.action, r.actor, r.events, {}, {}, r.wset FROM {} AS r \
+        "INSERT INTO stockroom_changes (aggregate, row_key, version, action, actor, events, at, commit_id) \
+         SELECT r.aggregate, r.row_key, r.version, r.action, r.actor, r.events, {}, {} FROM {} AS r \
          WHERE true",
         sp.now(),
         sp.commit(),
-        sp.rows(&name, &columns),
+        sp.rows(list, &columns),
     );
     Step {
-        list: name,
+        list,
+        columns,
         phase: Phase::Write,
         sql,
     }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::CLAIM;
 use super::LEVEL;
+use super::List;
 use super::Phase;
 use super::Spelling;
 use super::Step;
@@ -16,89 +17,78 @@ use crate::backend::sql::tables::Column;
 use crate::backend::sql::tables::Kind;
 use crate::backend::sql::tables::Part;
 use crate::backend::sql::tables::Root;
+use crate::model::Aggregate;
 
 pub(super) fn claims(sp: &dyn Spelling) -> [Step; 2] {
-    let released = sp.rows("release_claims", &[CLAIM[0], CLAIM[1], CLAIM[2]]);
+    let released = [CLAIM[0], CLAIM[1], CLAIM[2]];
     [
-        Step {
-            list: "release_claims".to_owned(),
-            phase: Phase::Write,
-            sql: format!(
+        step(List::ReleaseClaims, &released, |list| {
+            format!(
                 "DELETE FROM stockroom_claims AS t WHERE (t.space, t.claim_key, t.owner) IN \
-                 (SELECT r.space, r.claim_key, r.owner FROM {released} AS r)"
-            ),
-        },
-        Step {
-            list: "claims".to_owned(),
-            phase: Phase::Write,
-            sql: format!(
+                 (SELECT r.space, r.claim_key, r.owner FROM {} AS r)",
+                sp.rows(list, &released)
+            )
+        }),
+        step(List::Claims, &TAKEN, |list| {
+            format!(
                 "INSERT INTO stockroom_claims (space, claim_key, owner, fingerprint, created_at) \
                  SELECT r.space, r.claim_key, r.owner, r.fingerprint, {} FROM {} AS r WHERE true \
                  ON CONFLICT (space, claim_key) DO NOTHING",
                 sp.now(),
-                sp.rows("claims", &TAKEN),
-            ),
-        },
+                sp.rows(list, &TAKEN),
+            )
+        }),
     ]
+}
+
+/// A step that writes the rows of a list.
+fn step(list: List, columns: &[Column], sql: impl FnOnce(List) -> String) -> Step {
+    Step {
+        list,
+        columns: columns.to_vec(),
+        phase: Phase::Write,
+        sql: sql(list),
+    }
 }
 
 pub(super) fn root(sp: &dyn Spelling, root: &Root) -> Vec<Step> {
     let table = format!("stockroom_{}", root.table);
     let version = [Column("version", Kind::Int)];
-    let whole: Vec<Column> = root
-        .key
-        .iter()
-        .chain(&version)
-        .chain(root.insert)
-        .copied()
-        .collect();
-    let update: Vec<Column> = root
-        .key
-        .iter()
-        .chain(&version)
-        .chain(root.update)
-        .copied()
-        .collect();
-    let mut steps = Vec::new();
-    let name = list_of("insert", root.table);
-    steps.push(Step {
-        sql: format!(
-            "INSERT INTO {table} ({0}) SELECT {0} FROM {1} AS r",
-            names(&whole),
-            sp.rows(&name, &whole)
-        ),
-        list: name,
-        phase: Phase::Write,
-    });
-    let name = list_of("update", root.table);
+    let with = |columns: &[Column]| -> Vec<Column> {
+        root.key.iter().chain(&version).chain(columns).copied().collect()
+    };
+    let (whole, update) = (with(root.insert), with(root.update));
     let assignments: Vec<String> = version
         .iter()
         .chain(root.update)
         .map(|column| format!("{0} = r.{0}", column.0))
         .collect();
-    steps.push(Step {
-        sql: format!(
-            "UPDATE {table} AS t SET {} FROM {} AS r WHERE {}",
-            assignments.join(", "),
-            sp.rows(&name, &update),
-            on_key("t", "r", root.key)
-        ),
-        list: name,
-        phase: Phase::Write,
-    });
-    let name = list_of("delete", root.table);
-    steps.push(Step {
-        sql: format!(
-            "DELETE FROM {table} WHERE ({}) IN (SELECT {} FROM {} AS r)",
-            names(root.key),
-            names(root.key),
-            sp.rows(&name, root.key)
-        ),
-        list: name,
-        phase: Phase::Write,
-    });
+    let mut steps = vec![
+        step(List::Insert(root.aggregate), &whole, |list| {
+            format!(
+                "INSERT INTO {table} ({0}) SELECT {0} FROM {1} AS r",
+                names(&whole),
+                sp.rows(list, &whole)
+            )
+        }),
+        step(List::Update(root.aggregate), &update, |list| {
+            format!(
+                "UPDATE {table} AS t SET {} FROM {} AS r WHERE {}",
+                assignments.join(", "),
+                sp.rows(list, &update),
+                on_key("t", "r", root.key)
+            )
+        }),
+        step(List::Delete(root.aggregate), root.key, |list| {
+            format!(
+                "DELETE FROM {table} WHERE ({0}) IN (SELECT {0} FROM {1} AS r)",
+                names(root.key),
+                sp.rows(list, root.key)
+            )
+        }),
+    ];
     if let Some(part) = root.part {
-        steps.extend(write_part(sp, part));
+        steps.extend(write_part(sp, root, part));
     }
     if !root.delta.is_empty() && root.table != "levels" {
         steps.push(change_root(sp, root));
@@ -106,43 +96,34 @@ pub(super) fn root(sp: &dyn Spelling, root: &Root) -> Vec<Step> {
     steps
 }
 
-fn write_part(sp: &dyn Spelling, part: &Part) -> Vec<Step> {
+fn write_part(sp: &dyn Spelling, root: &Root, part: &Part) -> Vec<Step> {
     let table = format!("stockroom_{}", part.table);
     let owner = [Column(part.owner, Kind::Id)];
-    let clear = list_of("clear", part.table);
-    let insert = list_of("insert", part.table);
     let mut steps = vec![
-        Step {
-            sql: format!(
+        step(List::ClearParts(root.aggregate), &owner, |list| {
+            format!(
                 "DELETE FROM {table} WHERE {0} IN (SELECT {0} FROM {1} AS r)",
                 part.owner,
-                sp.rows(&clear, &owner)
-            ),
-            list: clear,
-            phase: Phase::Write,
-        },
-        Step {
-            sql: format!(
+                sp.rows(list, &owner)
+            )
+        }),
+        step(List::InsertParts(root.aggregate), part.columns, |list| {
+            format!(
                 "INSERT INTO {table} ({0}) SELECT {0} FROM {1} AS r",
                 names(part.columns),
-                sp.rows(&insert, part.columns)
-            ),
-            list: insert,
-            phase: Phase::Write,
-        },
+                sp.rows(list, part.columns)
+            )
+        }),
     ];
     if part.table == "cart_lines" {
-        let add = list_of("add", part.table);
-        steps.push(Step {
-            sql: format!(
+        steps.push(step(List::AddLines, part.columns, |list| {
+            format!(
                 "INSERT INTO {table} ({0}) SELECT {0} FROM {1} AS r WHERE true ON CONFLICT (cart_id, line_key) \
                  DO UPDATE SET quantity = {table}.quantity + excluded.quantity",
                 names(part.columns),
-                sp.rows(&add, part.columns)
-            ),
-            list: add,
-            phase: Phase::Write,
-        });
+                sp.rows(list, part.columns)
+            )
+        }));
     }
     steps
 }
@@ -157,7 +138,6 @@ fn delta_columns(root: &Root) -> Vec<Column> {
 }
 
 fn change_root(sp: &dyn Spelling, root: &Root) -> Step {
-    let name = list_of("delta", root.table);
     let mut set = String::from("version = t.version + 1");
     for change in root.delta {
         // Writing to a String cannot fail.
@@ -171,26 +151,25 @@ fn change_root(sp: &dyn Spelling, root: &Root) -> Step {
             }
         };
     }
-    Step {
-        sql: format!(
+    let columns = delta_columns(root);
+    step(List::Change(root.aggregate), &columns, |list| {
+        format!(
             "UPDATE stockroom_{} AS t SET {set}, updated_at = {} FROM {} AS r WHERE {}",
             root.table,
             sp.now(),
-            sp.rows(&name, &delta_columns(root)),
+            sp.rows(list, &columns),
             on_key("t", "r", root.key)
-        ),
-        list: name,
-        phase: Phase::Write,
-    }
+        )
+    })
 }
 
 pub(super) fn stock(sp: &dyn Spelling) -> Vec<Step> {
     let now = sp.now();
-    let locked = sp.rows("need_levels", &NEED);
+    let locked = sp.rows(List::NeedLevels, &NEED);
     // Gone are the holds of the levels that are locked: those past their time, and those that are released.
     let gone = format!(
         "(h.sku, h.location) IN (SELECT r.sku, r.location FROM {locked} AS r) AND (h.expires_at <= {now} OR {})",
-        sp.in_list("h.hold_id")
+        sp.is_released("h.hold_id")
     );
     let opened = [
         Column("hold_id", Kind::Id),
@@ -217,13 +196,9 @@ pub(super) fn stock(sp: &dyn Spelling) -> Vec<Step> {
         Column("held", Kind::Int),
     ];
     let sweep = |sql: String| Step {
-        list: "need_levels".to_owned(),
+        list: List::NeedLevels,
+        columns: NEED.to_vec(),
         phase: Phase::Sweep,
-        sql,
-    };
-    let step = |list: &str, sql: String| Step {
-        list: list.to_owned(),
-        phase: Phase::Write,
         sql,
     };
     vec![
@@ -239,44 +214,35 @@ pub(super) fn stock(sp: &dyn Spelling) -> Vec<Step> {
              GROUP BY h.sku, h.location) AS g WHERE t.sku = g.sku AND t.location = g.location"
         )),
         sweep(format!("DELETE FROM stockroom_holds AS h WHERE {gone}")),
-        step(
-            "insert_holds",
+        step(List::InsertHolds, &opened, |list| {
             format!(
                 "INSERT INTO stockroom_holds ({0}) SELECT {0} FROM {1} AS r",
                 names(&opened),
-                sp.rows("insert_holds", &opened)
-            ),
-        ),
-        step(
-            "create_levels",
+                sp.rows(list, &opened)
+            )
+        }),
+        step(List::CreateLevels, &LEVEL, |list| {
             format!(
                 "INSERT INTO stockroom_levels (sku, location, version, updated_at) SELECT r.sku, r.location, 0, {now} \
-             FROM {} AS r WHERE true ON CONFLICT (sku, location) DO NOTHING",
-                sp.rows("create_levels", &LEVEL)
-            ),
-        ),
-        step(
-            "delta_levels",
+                 FROM {} AS r WHERE true ON CONFLICT (sku, location) DO NOTHING",
+                sp.rows(list, &LEVEL)
+            )
+        }),
+        step(List::Change(Aggregate::Level), &stepped, |list| {
             format!(
                 "UPDATE stockroom_levels AS t SET version = t.version + 1, on_hand = t.on_hand + r.on_hand, \
-             allocated = t.allocated + r.allocated, held = t.held + r.held, updated_at = {now} FROM {} AS r \
-             WHERE t.sku = r.sku AND t.location = r.location",
-                sp.rows("delta_levels", &stepped)
-            ),
-        ),
-        step(
-            "insert_movements",
+                 allocated = t.allocated + r.allocated, held = t.held + r.held, updated_at = {now} FROM {} AS r \
+                 WHERE t.sku = r.sku AND t.location = r.location",
+                sp.rows(list, &stepped)
+            )
+        }),
+        step(List::InsertMovements, &moved, |list| {
             format!(
                 "INSERT INTO stockroom_movements ({0}, at, commit_id) SELECT {0}, {now}, {1} FROM {2} AS r",
                 names(&moved),
                 sp.commit(),
-                sp.rows("insert_movements", &moved)
-            ),
-        ),
+                sp.rows(list, &moved)
+            )
+        }),
     ]
-}
-
-/// Name of a list of rows to insert, update, delete, change, or to record, of a root.
-fn list_of(verb: &str, table: &str) -> String {
-    format!("{verb}_{table}")
 }

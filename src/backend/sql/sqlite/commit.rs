@@ -12,6 +12,8 @@ use uuid::Uuid;
 
 use super::error;
 use super::reads::SqliteReads;
+use super::values;
+use super::values::Given;
 use crate::backend::sql::answer;
 use crate::backend::sql::answer::Found;
 use crate::backend::sql::committer::Applied;
@@ -23,6 +25,7 @@ use crate::backend::sql::judge::Facts;
 use crate::backend::sql::plan::Plan;
 use crate::backend::sql::program;
 use crate::backend::sql::program::Facts as About;
+use crate::backend::sql::program::List;
 use crate::backend::sql::program::LookUp;
 use crate::backend::sql::program::Phase;
 use crate::backend::sql::program::Spelling;
@@ -40,30 +43,32 @@ const COMMIT_ROW: &str = "INSERT INTO stockroom_commits (id, answer, at) VALUES 
 
 const OUTCOME: &str = "SELECT answer FROM stockroom_commits WHERE id = $1";
 
-/// Parameters of every step: `$1` the list, `$2` the clock, `$3` the commit id, `$4` the released holds.
+/// A step's statement has two tables beside those of the shop: `given`, what every step is given, and `listed`, the rows of the list.
 struct SqliteSpelling;
 
 impl Spelling for SqliteSpelling {
-    fn rows(&self, _: &str, columns: &[Column]) -> String {
-        let columns: Vec<String> = columns
+    fn rows(&self, _: List, columns: &[Column]) -> String {
+        let names: Vec<String> = columns
             .iter()
-            .enumerate()
-            .map(|(index, Column(name, kind))| match kind {
-                Kind::Expiry => {
-                    format!("CASE WHEN e.value ->> {index} < 0 THEN $2 - (e.value ->> {index}) ELSE e.value ->> {index} END AS {name}")
-                }
-                Kind::Id | Kind::Text | Kind::Int => format!("e.value ->> {index} AS {name}"),
+            .map(|Column(name, kind)| match kind {
+                Kind::Expiry => format!(
+                    "CASE WHEN listed.{name} < 0 THEN {} - listed.{name} ELSE listed.{name} END AS {name}",
+                    self.now()
+                ),
+                Kind::Id | Kind::Text | Kind::Int => format!("listed.{name} AS {name}"),
             })
             .collect();
-        format!("(SELECT {} FROM json_each($1) AS e)", columns.join(", "))
+        // The first column of every list has a value in every row.
+        let first = columns.first().map_or("n", |column| column.0);
+        format!("(SELECT {} FROM listed WHERE listed.{first} IS NOT NULL)", names.join(", "))
     }
 
     fn now(&self) -> &'static str {
-        "$2"
+        "(SELECT given.now FROM given)"
     }
 
     fn commit(&self) -> &'static str {
-        "$3"
+        "(SELECT given.commit_id FROM given)"
     }
 
     // The transaction holds the one write lock already.
@@ -88,8 +93,8 @@ impl Spelling for SqliteSpelling {
         )
     }
 
-    fn in_list(&self, column: &str) -> String {
-        format!("{column} IN (SELECT value FROM json_each($4))")
+    fn is_released(&self, column: &str) -> String {
+        format!("{column} IN (SELECT value FROM json_each((SELECT given.released FROM given)))")
     }
 
     fn id_text(&self, column: &str) -> String {
@@ -170,13 +175,6 @@ impl Engine for SqliteEngine {
     }
 }
 
-/// What every step is given.
-struct Parameters {
-    now: i64,
-    commit: String,
-    released: String,
-}
-
 /// The program between `BEGIN` and `COMMIT`, or behind a savepoint.
 pub(super) async fn steps(
     connection: &mut SqliteConnection,
@@ -191,12 +189,11 @@ pub(super) async fn steps(
     }
     let payload = std::mem::take(&mut plan.payload);
     let released: Vec<String> = payload.released.iter().map(ToString::to_string).collect();
-    let parameters = Parameters {
+    let given = Given {
         now,
         commit: commit.hyphenated().to_string(),
         released: serde_json::to_string(&released).unwrap_or_else(|_| "[]".to_owned()),
     };
-    let lists = payload.finish();
     let mut facts = Facts {
         at: now,
         ..Facts::default()
@@ -207,20 +204,23 @@ pub(super) async fn steps(
         ..Applied::default()
     };
     let (mut looking, mut gone) = (true, false);
-    for step in STEPS.iter() {
+    for (number, step) in STEPS.iter().enumerate() {
         if looking && !matches!(step.phase, Phase::Look(_)) {
             looking = false;
             if !holds {
                 return Ok(Ran::Refused(facts));
             }
         }
-        let Some(list) = lists.get(&step.list) else {
+        let Some(list) = payload.get(step.list) else {
             continue;
         };
         if step.phase == Phase::Sweep && !gone {
             continue;
         }
-        let rows = run(connection, step, list, &parameters).await?;
+        let mut rows = Vec::new();
+        for statement in values::statements(number, step, list, &given) {
+            rows.extend(statement.fetch_all(&mut *connection).await?);
+        }
         match step.phase {
             Phase::Look(about) => {
                 for row in &rows {
@@ -243,28 +243,13 @@ pub(super) async fn steps(
     if plan.writes {
         let answer = answer::text(&applied);
         sqlx::query(COMMIT_ROW)
-            .bind(&parameters.commit)
+            .bind(&given.commit)
             .bind(answer)
             .bind(now)
             .execute(connection)
             .await?;
     }
     Ok(Ran::Applied(applied))
-}
-
-async fn run(
-    connection: &mut SqliteConnection,
-    step: &'static Step,
-    list: &str,
-    parameters: &Parameters,
-) -> Result<Vec<SqliteRow>, sqlx::Error> {
-    sqlx::query(step.sql.as_str())
-        .bind(list)
-        .bind(parameters.now)
-        .bind(&parameters.commit)
-        .bind(&parameters.released)
-        .fetch_all(connection)
-        .await
 }
 
 /// Whether a level has holds that are gone.

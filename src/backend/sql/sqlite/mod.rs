@@ -13,6 +13,7 @@ mod join;
 mod letters;
 mod reads;
 mod schema;
+mod values;
 #[cfg(test)]
 mod tests;
 
@@ -41,6 +42,7 @@ use crate::resilience::Deadline;
 use crate::spi::changes::ChangeSource;
 use crate::spi::changes::Coordination;
 use crate::spi::store::Capability;
+use crate::spi::store::CommitStatus;
 use crate::spi::store::Committed;
 use crate::spi::store::Migrate;
 use crate::spi::store::Readers;
@@ -50,7 +52,7 @@ use crate::spi::store::WriteSet;
 /// How long a writer waits for another process that writes to the same file.
 const BUSY: Duration = Duration::from_secs(5);
 /// Statements kept prepared on each connection: the commit program has about fifty.
-const STATEMENTS: usize = 256;
+const STATEMENTS: usize = 512;
 
 static CAPABILITY: Capability = super::capability("sqlite");
 
@@ -205,6 +207,10 @@ impl Store for SqliteStore {
     async fn commit(&self, set: WriteSet, deadline: Deadline) -> Result<Committed> {
         self.epoch.check(&set)?;
         self.committer.commit(set, deadline, &CAPABILITY).await
+    }
+
+    fn commits(&self) -> CommitStatus {
+        self.committer.status()
     }
 
     async fn after_restore(&self, deadline: Deadline) -> Result<i64> {

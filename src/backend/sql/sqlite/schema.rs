@@ -10,7 +10,7 @@ use crate::backend::sql::migrate::pending;
 use crate::error::Result;
 use crate::spi::store::Migrate;
 
-static MIGRATIONS: [Migration; 2] = [
+static MIGRATIONS: [Migration; 3] = [
     Migration {
         version: 1,
         sql: include_str!("migrations/0001_shop.sql"),
@@ -18,6 +18,10 @@ static MIGRATIONS: [Migration; 2] = [
     Migration {
         version: 2,
         sql: include_str!("migrations/0002_changes.sql"),
+    },
+    Migration {
+        version: 3,
+        sql: include_str!("migrations/0003_history.sql"),
     },
 ];
 

@@ -79,10 +79,10 @@ static LINES: Part = Part {
 
 fn write_columns(record: &Record, row: &mut RowWriter<'_>, _: Verb) {
     let Record::Cart(cart) = record else { return };
-    match cart.owner {
-        Owner::User(user) => row.id(user.uuid()),
-        _ => row.null(),
-    }
+    row.opt_id(match cart.owner {
+        Owner::User(user) => Some(user.uuid()),
+        _ => None,
+    });
     row.text(cart.currency.code());
     row.text(cart.status.as_str());
     row.expiry(cart.expires_at);

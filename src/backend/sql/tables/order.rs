@@ -135,7 +135,7 @@ fn write_columns(record: &Record, row: &mut RowWriter<'_>, _: Verb) {
 fn opt_json(row: &mut RowWriter<'_>, address: Option<&Address>) {
     match address {
         Some(address) => row.json(address),
-        None => row.null(),
+        None => row.opt_text(None),
     }
 }
 
