@@ -21,8 +21,8 @@ use crate::support::crowd;
 const OTHERS: usize = 8;
 /// Writes of each of the others.
 const WRITES: usize = 40;
-/// Write sets of one batch at most: as long as fewer wait for their turn, whoever collides with nobody need not wait.
-const BATCH: usize = 128;
+/// Callers that put one product: fewer than a batch has room for, and more.
+const RIVALS: [usize; 2] = [56, 256];
 /// Most runs that a caller without rivals waits for: the batch that is under way and its own, each of them repeated
 /// without the sets that it refused.
 const BOUND: u64 = 6;
@@ -142,33 +142,16 @@ fn bound_of_rivals(rivals: usize) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn who_wants_another_row_does_not_wait_for_those_who_want_the_same() {
-    let rivals = BATCH / 2 - OTHERS;
-    let Some(waits) = contend(rivals).await else {
-        return;
-    };
-    assert!(nine_of_ten(&waits.others) <= BOUND, "{:?}", waits.others);
-    assert!(
-        nine_of_ten(&waits.rivals) <= bound_of_rivals(rivals),
-        "{:?}",
-        waits.rivals
-    );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nobody_waits_for_more_than_those_who_came_before() {
-    let rivals = 2 * BATCH;
-    let Some(waits) = contend(rivals).await else {
-        return;
-    };
-    assert!(
-        nine_of_ten(&waits.others) <= bound_of_rivals(rivals),
-        "{:?}",
-        waits.others
-    );
-    assert!(
-        nine_of_ten(&waits.rivals) <= bound_of_rivals(rivals),
-        "{:?}",
-        waits.rivals
-    );
+async fn callers_are_served_in_their_turn_where_many_want_one_row() {
+    for rivals in RIVALS {
+        let Some(waits) = contend(rivals).await else {
+            return;
+        };
+        assert!(nine_of_ten(&waits.others) <= BOUND, "{:?}", waits.others);
+        assert!(
+            nine_of_ten(&waits.rivals) <= bound_of_rivals(rivals),
+            "{:?}",
+            waits.rivals
+        );
+    }
 }
