@@ -19,9 +19,9 @@ pub(crate) struct Group {
 }
 
 /// Told apart by people who do not see all colours (Okabe and Ito).
-const COLOURS: [&str; 3] = ["#0072b2", "#e69f00", "#999999"];
-const WIDTH: f64 = 860.0;
-const LEFT: f64 = 260.0;
+const COLOURS: [&str; 4] = ["#0072b2", "#e69f00", "#999999", "#56b4e9"];
+const WIDTH: f64 = 930.0;
+const LEFT: f64 = 330.0;
 const RIGHT: f64 = 90.0;
 const BAR: f64 = 14.0;
 const GAP: f64 = 12.0;

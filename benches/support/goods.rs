@@ -1,10 +1,9 @@
 //! What is sold: SKUs on stock, and carts quoted before the clock runs.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::Row as _;
-use sqlx::postgres::PgPool;
-use sqlx::sqlite::SqlitePool;
 use stockroom::Actor;
 use stockroom::Cart;
 use stockroom::CartId;
@@ -21,6 +20,7 @@ use stockroom::Options;
 use stockroom::Owner;
 use stockroom::Quantity;
 use stockroom::Quote;
+use stockroom::QuoteLine;
 use stockroom::Sku;
 use stockroom::Stockroom;
 use stockroom::SystemClock;
@@ -28,172 +28,127 @@ use stockroom::Version;
 use stockroom::resilience::Deadline;
 use stockroom::spi::store::Put;
 use stockroom::spi::store::WriteSet;
-use tokio::task::JoinSet;
 
 use crate::support::Result;
 
-const VARIANTS: usize = 10;
-/// Carts that one commit of the preparation writes, and levels.
+/// Carts that one commit of the preparation writes, levels, and the most lines of a cart.
 const CHUNK: usize = 500;
-/// Tasks that ask for quotes.
-const QUOTERS: usize = 8;
 
-/// Which SKUs the carts hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Demand {
-    /// Every cart has the same SKU; its other lines are spread.
-    Hot,
-    /// Every line is of any SKU.
-    Spread,
-}
-
-/// The database behind a shop, for questions that no shop answers.
-#[derive(Debug, Clone)]
-pub(crate) enum Database {
-    Postgres(PgPool),
-    Sqlite(SqlitePool),
-}
-
-impl Database {
-    /// One row of whole numbers.
-    pub(crate) async fn numbers(&self, sql: &'static str) -> Result<Vec<i64>> {
-        match self {
-            Self::Postgres(pool) => {
-                let row = sqlx::query(sql).fetch_one(pool).await?;
-                Ok((0..row.len())
-                    .map(|column| row.try_get(column))
-                    .collect::<std::result::Result<_, _>>()?)
-            }
-            Self::Sqlite(pool) => {
-                let row = sqlx::query(sql).fetch_one(pool).await?;
-                Ok((0..row.len())
-                    .map(|column| row.try_get(column))
-                    .collect::<std::result::Result<_, _>>()?)
-            }
-        }
+/// Fills a shop with so many SKUs, so many of them to a product, and each with the most stock that one receipt can have.
+pub(crate) async fn stock(shop: &Stockroom, count: usize, variants: usize) -> Result<Vec<Sku>> {
+    let skus = (0..count)
+        .map(|number| Sku::new(format!("SKU-{number:05}")))
+        .collect::<stockroom::Result<Vec<_>>>()?;
+    let products = skus.chunks(variants).enumerate().map(|(number, skus)| {
+        let product = NewProduct::new(format!("Product {number}"));
+        skus.iter().fold(product, |product, sku| {
+            product.variant(sku.clone(), Money::new(19_00, Currency::USD))
+        })
+    });
+    for imported in shop.products().import(products.collect()).await {
+        imported?;
     }
-
-    /// Runs a statement that a server may not let us run.
-    pub(crate) async fn try_execute(&self, postgres: &'static str, sqlite: &'static str) {
-        let done = match self {
-            Self::Postgres(pool) => sqlx::raw_sql(postgres).execute(pool).await.map(drop),
-            Self::Sqlite(pool) => sqlx::raw_sql(sqlite).execute(pool).await.map(drop),
-        };
-        if let Err(error) = done {
-            eprintln!("left out: {error}");
-        }
+    for skus in skus.chunks(CHUNK) {
+        let receipts: Vec<_> = skus.iter().map(|sku| (sku.clone(), Quantity::MAX)).collect();
+        shop.inventory().receive_many(&location()?, &receipts).await?;
     }
+    Ok(skus)
 }
 
-/// A shop's SKUs, and a source of carts that buy them.
+/// Where everything lies.
+pub(crate) fn location() -> Result<LocationId> {
+    Ok(LocationId::new("main")?)
+}
+
+/// Carts of guests, one for each basket of different SKUs.
+pub(crate) async fn carts(shop: &Stockroom, baskets: impl Iterator<Item = Vec<Sku>>) -> Result<Vec<CartId>> {
+    let carts: Vec<Cart> = baskets.map(cart).collect();
+    for carts in carts.chunks(CHUNK) {
+        let mut set = WriteSet::new(Actor::system());
+        for cart in carts {
+            set.put(Put::create(cart.clone()));
+        }
+        shop.store()
+            .commit(set.plan()?, Deadline::within(Duration::from_secs(60)))
+            .await?;
+    }
+    Ok(carts.iter().map(|cart| cart.id).collect())
+}
+
+/// What the shop quotes for one unit of each SKU: quotes of carts are put together from it, since asking for each would take
+/// longer than the orders that are measured.
 #[derive(Debug)]
-pub(crate) struct Goods {
-    skus: Vec<Sku>,
-    random: u64,
+pub(crate) struct Prices {
+    quote: Quote,
+    lines: HashMap<Sku, QuoteLine>,
 }
 
-impl Goods {
-    /// Fills a shop with so many SKUs, and each with the most stock that one receipt can have.
-    pub(crate) async fn stock(shop: &Stockroom, count: usize) -> Result<Self> {
-        let skus = (0..count)
-            .map(|number| Sku::new(format!("SKU-{number:05}")))
-            .collect::<stockroom::Result<Vec<_>>>()?;
-        let products = skus.chunks(VARIANTS).enumerate().map(|(number, skus)| {
-            let product = NewProduct::new(format!("Product {number}"));
-            skus.iter().fold(product, |product, sku| {
-                product.variant(sku.clone(), Money::new(19_00, Currency::USD))
-            })
-        });
-        for imported in shop.products().import(products.collect()).await {
-            imported?;
+impl Prices {
+    pub(crate) async fn ask(shop: &Stockroom, skus: &[Sku]) -> Result<Self> {
+        let mut lines = HashMap::new();
+        let mut last = None;
+        for cart in carts(shop, skus.chunks(CHUNK).map(<[Sku]>::to_vec)).await? {
+            let quote = shop.checkout().quote(cart).await?;
+            lines.extend(quote.lines.iter().map(|line| (line.sku.clone(), line.clone())));
+            last = Some(quote);
         }
-        let location = LocationId::new("main")?;
-        for skus in skus.chunks(CHUNK) {
-            let receipts: Vec<_> = skus.iter().map(|sku| (sku.clone(), Quantity::MAX)).collect();
-            shop.inventory().receive_many(&location, &receipts).await?;
-        }
-        Ok(Self { skus, random: 0x5eed })
+        Ok(Self {
+            quote: last.ok_or("a shop without goods")?,
+            lines,
+        })
     }
 
-    /// Carts with so many lines of different SKUs, quoted.
-    pub(crate) async fn quotes(
-        &mut self,
-        shop: &Stockroom,
-        demand: Demand,
-        lines: usize,
-        count: usize,
-    ) -> Result<Vec<Quote>> {
-        let mut carts = Vec::with_capacity(count);
-        for _ in 0..count {
-            carts.push(self.cart(demand, lines)?);
-        }
-        let ids: Vec<CartId> = carts.iter().map(|cart| cart.id).collect();
-        for carts in carts.chunks(CHUNK) {
-            let mut set = WriteSet::new(Actor::system());
-            for cart in carts {
-                set.put(Put::create(cart.clone()));
+    /// Of a new SKU too.
+    pub(crate) async fn add(&mut self, shop: &Stockroom, sku: &Sku) -> Result<()> {
+        let new = Self::ask(shop, std::slice::from_ref(sku)).await?;
+        self.lines.extend(new.lines);
+        Ok(())
+    }
+
+    /// Carts of guests, one for each basket, as the shop would quote them.
+    pub(crate) async fn quotes(&self, shop: &Stockroom, baskets: Vec<Vec<Sku>>) -> Result<Vec<Quote>> {
+        let ids = carts(shop, baskets.into_iter()).await?;
+        let mut quotes = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(CHUNK) {
+            for cart in shop.carts().get_many(ids).await?.into_iter().flatten() {
+                quotes.push(self.quote(cart)?);
             }
-            shop.store()
-                .commit(set.plan()?, Deadline::within(Duration::from_secs(60)))
-                .await?;
-        }
-        let mut quoters: JoinSet<stockroom::Result<Vec<Quote>>> = JoinSet::new();
-        for ids in ids.chunks(count.div_ceil(QUOTERS).max(1)) {
-            let (shop, ids) = (shop.clone(), ids.to_vec());
-            quoters.spawn(async move {
-                let mut quotes = Vec::with_capacity(ids.len());
-                for id in ids {
-                    quotes.push(shop.checkout().quote(id).await?);
-                }
-                Ok(quotes)
-            });
-        }
-        let mut quotes = Vec::with_capacity(count);
-        while let Some(quoted) = quoters.join_next().await {
-            quotes.extend(quoted??);
         }
         Ok(quotes)
     }
 
-    fn cart(&mut self, demand: Demand, lines: usize) -> Result<Cart> {
-        let now = SystemClock.now();
-        let mut cart = Cart {
-            id: CartId::new(),
-            version: Version::FIRST,
-            owner: Owner::Guest,
-            currency: Currency::USD,
-            status: CartStatus::Open,
-            lines: Vec::new(),
-            expires_at: Expiry::In(Duration::from_secs(24 * 60 * 60)),
-            created_at: now,
-            updated_at: now,
-        };
-        while cart.lines.len() < lines {
-            let sku = match demand {
-                Demand::Hot if cart.lines.is_empty() => self.skus[0].clone(),
-                _ => self.any(),
-            };
-            if cart.lines.iter().all(|line| line.sku != sku) {
-                let (key, options) = (LineKey::of(&sku, &Options::new()), Options::new());
-                cart.lines.push(CartLine {
-                    key,
-                    sku,
-                    options,
-                    quantity: Quantity::ONE,
-                    added_at: now,
-                });
-            }
-        }
-        Ok(cart)
+    fn quote(&self, cart: Arc<Cart>) -> Result<Quote> {
+        let lines = cart.lines.iter().map(|line| self.lines.get(&line.sku).cloned());
+        let lines = lines.collect::<Option<Vec<_>>>().ok_or("a SKU without a price")?;
+        let mut quote = self.quote.clone();
+        // Nothing here is taxed.
+        let total = lines.iter().map(|line| line.total.minor()).sum();
+        quote.total = Money::new(total, cart.currency);
+        quote.subtotal = quote.total;
+        quote.lines = lines;
+        quote.cart = cart;
+        Ok(quote)
     }
+}
 
-    /// Any SKU, in a sequence that every run repeats (splitmix64).
-    fn any(&mut self) -> Sku {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.random;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let index = (bits ^ (bits >> 31)) % self.skus.len() as u64;
-        self.skus[usize::try_from(index).unwrap_or_default()].clone()
+fn cart(basket: Vec<Sku>) -> Cart {
+    let now = SystemClock.now();
+    let line = |sku: Sku| CartLine {
+        key: LineKey::of(&sku, &Options::new()),
+        sku,
+        options: Options::new(),
+        quantity: Quantity::ONE,
+        added_at: now,
+    };
+    Cart {
+        id: CartId::new(),
+        version: Version::FIRST,
+        owner: Owner::Guest,
+        currency: Currency::USD,
+        status: CartStatus::Open,
+        lines: basket.into_iter().map(line).collect(),
+        expires_at: Expiry::In(Duration::from_secs(24 * 60 * 60)),
+        created_at: now,
+        updated_at: now,
     }
 }

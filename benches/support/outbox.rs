@@ -87,9 +87,9 @@ impl Outbox {
                 Self::Postgres { pool, .. } => {
                     let sql = format!(
                         "DO $$ BEGIN FOR i IN {}..{} LOOP \
-                         INSERT INTO stockroom_changes (aggregate, row_key, version, action, actor, events, at, commit_id, wset) \
+                         INSERT INTO stockroom_changes (aggregate, row_key, version, action, actor, events, at, commit_id) \
                          SELECT 'order', md5((i * 20 + g)::text)::uuid::text, 1, 'put', 'user:0190b5a4-0000-7000-8000-000000000001', \
-                         '[\"order.placed\"]', 1700000000000000, md5(i::text)::uuid, g FROM generate_series(0, 19) AS g; \
+                         '[\"order.placed\"]', 1700000000000000, md5(i::text)::uuid FROM generate_series(0, 19) AS g; \
                          COMMIT; END LOOP; END $$",
                         first / 20,
                         last / 20
@@ -98,11 +98,11 @@ impl Outbox {
                 }
                 Self::Sqlite { pool, .. } => {
                     let sql = format!(
-                        "INSERT INTO stockroom_changes (aggregate, row_key, version, action, actor, events, at, commit_id, wset) \
+                        "INSERT INTO stockroom_changes (aggregate, row_key, version, action, actor, events, at, commit_id) \
                          WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {last}) \
                          SELECT 'order', '0190b5a4-0000-7000-8000-' || printf('%012x', i), 1, 'put', \
                          'user:0190b5a4-0000-7000-8000-000000000001', '[\"order.placed\"]', 1700000000000000, \
-                         '0190b5a4-0000-7000-8000-000000000002', 0 FROM n"
+                         '0190b5a4-0000-7000-8000-000000000002' FROM n"
                     );
                     sqlx::raw_sql(AssertSqlSafe(sql)).execute(pool).await?;
                 }

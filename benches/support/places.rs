@@ -31,7 +31,7 @@ use super::cpu;
 /// The engines of this run; dropping it ends the server and removes the files.
 #[derive(Debug)]
 pub(crate) struct Places {
-    postgres: Option<Postgres>,
+    pub(crate) postgres: Option<Postgres>,
     folder: Folder,
     /// First process of the server, where it is on this machine.
     pub(crate) server: Option<u32>,

@@ -6,6 +6,14 @@ use stockroom::SystemClock;
 use stockroom::micros;
 use uuid::Uuid;
 
+/// What became of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Placed,
+    /// There was not enough on stock.
+    Refused,
+}
+
 /// One order of a quote.
 #[derive(Debug)]
 pub(crate) struct Sale {

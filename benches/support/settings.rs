@@ -6,6 +6,8 @@ pub(crate) struct Settings {
     is_quick: bool,
     only: Option<Engine>,
     is_alone: bool,
+    /// A part of the names of the cases that are run, where a bench has cases.
+    pub(crate) case: Option<&'static str>,
 }
 
 /// Where the shop lies.
@@ -28,7 +30,8 @@ impl Engine {
 
 impl Settings {
     /// Reads the arguments: `--quick` (or `--test`, as test runners say it), `postgres` or `sqlite` for one engine alone,
-    /// `shop` for the shop without what it is compared with, as a profiler wants it.
+    /// `shop` for the shop without what it is compared with, as a profiler wants it, `--case=TEXT` for the cases with this
+    /// in their name, where a bench has cases.
     pub(crate) fn from_args() -> Self {
         let args: Vec<String> = std::env::args().skip(1).collect();
         let has = |name: &str| args.iter().any(|arg| arg == name);
@@ -37,11 +40,14 @@ impl Settings {
             (false, true) => Some(Engine::Sqlite),
             _ => None,
         };
+        let case = args.iter().find_map(|arg| arg.strip_prefix("--case="));
         // `cargo bench` says --bench; whoever else starts the program wants to see that it works.
         Self {
             is_quick: has("--quick") || has("--test") || !has("--bench"),
             only,
             is_alone: has("shop"),
+            // Once in the life of the program.
+            case: case.map(|part| &*part.to_owned().leak()),
         }
     }
 
@@ -61,6 +67,6 @@ impl Settings {
 
     /// Whether the numbers are good enough to be kept: all of them, at full length.
     pub(crate) fn is_report(self) -> bool {
-        !self.is_quick && self.only.is_none() && !self.is_alone
+        !self.is_quick && self.only.is_none() && !self.is_alone && self.case.is_none()
     }
 }

@@ -1,11 +1,13 @@
 //! What one writes by hand on PostgreSQL: a transaction for each order with the stock's rows locked, or one statement for
 //! each order. Both write the rows that the shop writes, but for its history and its commit rows.
 
+use sqlx::Connection as _;
 use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
-use sqlx::postgres::PgPool;
+use sqlx::postgres::PgConnection;
 use sqlx::query::Query;
 
+use crate::sale::Answer;
 use crate::sale::Line;
 use crate::sale::Sale;
 use crate::support::Result;
@@ -65,13 +67,9 @@ const WHOLE: &str = "WITH l AS (SELECT * FROM unnest($1::bigint[], $2::text[], $
      SELECT id FROM cart";
 
 /// The usual transaction: nine round trips, the stock's rows last, so that they are locked for the shortest time.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the way of everyone else is what is measured here"
-)]
-pub(crate) async fn transaction(pool: &PgPool, sale: &Sale) -> Result<()> {
+pub(crate) async fn transaction(connection: &mut PgConnection, sale: &Sale) -> Result<Answer> {
     let lines = sale.lines();
-    let mut transaction = pool.begin().await?;
+    let mut transaction = connection.begin().await?;
     let claim = sqlx::query(CLAIM)
         .bind(&sale.key)
         .bind(sale.id)
@@ -109,16 +107,18 @@ pub(crate) async fn transaction(pool: &PgPool, sale: &Sale) -> Result<()> {
         fits &= sqlx::Row::try_get::<bool, _>(row, 0)?;
     }
     if !fits {
-        return Err("not enough on stock".into());
+        transaction.rollback().await?;
+        return Ok(Answer::Refused);
     }
     bind_steps(sqlx::query(TAKE).bind(sale.now), &lines)
         .execute(&mut *transaction)
         .await?;
-    Ok(transaction.commit().await?)
+    transaction.commit().await?;
+    Ok(Answer::Placed)
 }
 
 /// One statement: one round trip, a commit for each order.
-pub(crate) async fn statement(pool: &PgPool, sale: &Sale) -> Result<()> {
+pub(crate) async fn statement(connection: &mut PgConnection, sale: &Sale) -> Result<Answer> {
     let lines = sale.lines();
     let placed = bind_lines(sqlx::query(WHOLE), &lines)
         .bind(sale.now)
@@ -131,12 +131,13 @@ pub(crate) async fn statement(pool: &PgPool, sale: &Sale) -> Result<()> {
         .bind(sale.quote.subtotal.minor())
         .bind(sale.quote.tax.minor())
         .bind(sale.quote.total.minor())
-        .fetch_all(pool)
+        .fetch_all(connection)
         .await?;
+    // Nobody else changes these carts: without a row there was not enough.
     if placed.len() == 1 {
-        Ok(())
+        Ok(Answer::Placed)
     } else {
-        Err("not enough on stock, or the cart moved".into())
+        Ok(Answer::Refused)
     }
 }
 

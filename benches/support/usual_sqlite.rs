@@ -1,8 +1,10 @@
 //! What one writes by hand on SQLite: a transaction for each order on the one connection that writes, a prepared statement
 //! for each row. It writes the rows that the shop writes, but for its history and its commit rows.
 
-use sqlx::sqlite::SqlitePool;
+use sqlx::Connection as _;
+use sqlx::sqlite::SqliteConnection;
 
+use crate::sale::Answer;
 use crate::sale::Sale;
 use crate::support::Result;
 
@@ -26,9 +28,9 @@ const TAKE: &str = "UPDATE stockroom_levels SET allocated = allocated + $3, vers
      WHERE sku = $1 AND location = $2 AND on_hand - allocated - held + backorder_limit >= $3";
 
 /// The usual transaction; the one write lock of SQLite stands for the locks of rows.
-pub(crate) async fn transaction(pool: &SqlitePool, sale: &Sale) -> Result<()> {
+pub(crate) async fn transaction(connection: &mut SqliteConnection, sale: &Sale) -> Result<Answer> {
     let (id, cart) = (sale.id.to_string(), sale.cart().to_string());
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let claim = sqlx::query(CLAIM)
         .bind(&sale.key)
         .bind(&id)
@@ -78,8 +80,10 @@ pub(crate) async fn transaction(pool: &SqlitePool, sale: &Sale) -> Result<()> {
             .bind(line.quantity)
             .bind(sale.now);
         if take.execute(&mut *transaction).await?.rows_affected() != 1 {
-            return Err("not enough on stock".into());
+            transaction.rollback().await?;
+            return Ok(Answer::Refused);
         }
     }
-    Ok(transaction.commit().await?)
+    transaction.commit().await?;
+    Ok(Answer::Placed)
 }

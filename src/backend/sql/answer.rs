@@ -127,13 +127,15 @@ pub(super) fn text(applied: &Applied) -> String {
         .iter()
         .map(|((aggregate, key), version)| (aggregate.as_str(), key_text(key), version.stored()))
         .collect();
-    serde_json::json!({ "at": applied.at, "versions": versions }).to_string()
+    serde_json::json!({ "at": applied.at, "versions": versions, "out": applied.out }).to_string()
 }
 
 #[derive(Deserialize)]
 struct Kept {
     at: i64,
     versions: Vec<(String, String, i64)>,
+    #[serde(default)]
+    out: Vec<usize>,
 }
 
 /// Reads the answer that a commit row kept.
@@ -146,14 +148,16 @@ pub(super) fn applied(text: &str) -> Result<Applied> {
     Ok(Applied {
         at: kept.at,
         versions: versions.collect(),
+        out: kept.out,
     })
 }
 
-/// The facts of a refusal, each with the number of its step.
+/// Facts, each with the number of its step.
 #[cfg(feature = "postgres")]
 #[derive(Deserialize)]
 struct Refused {
     at: i64,
+    #[serde(default)]
     facts: Vec<(usize, Vec<serde_json::Value>)>,
 }
 
@@ -169,8 +173,8 @@ struct Decision {
 #[cfg(feature = "postgres")]
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// The batch was applied.
-    Applied(Applied),
+    /// The batch was applied, but for the sets that are out, with their facts.
+    Applied(Applied, Facts),
     /// Something was not as needed.
     Refused(Facts),
     /// The database is in this epoch, and the batch is of another.
@@ -182,11 +186,21 @@ pub(super) enum Answer {
 pub(super) fn read(text: &str, about: impl Fn(usize) -> Option<About>) -> Result<Answer> {
     let decision: Decision = parse(text)?;
     if decision.ok {
-        return applied(text).map(Answer::Applied);
+        let applied = applied(text)?;
+        let facts = match applied.out.as_slice() {
+            [] => Facts::default(),
+            _ => facts(text, about)?,
+        };
+        return Ok(Answer::Applied(applied, facts));
     }
     if let Some(epoch) = decision.epoch {
         return Ok(Answer::Restored(epoch));
     }
+    facts(text, about).map(Answer::Refused)
+}
+
+#[cfg(feature = "postgres")]
+fn facts(text: &str, about: impl Fn(usize) -> Option<About>) -> Result<Facts> {
     let refused: Refused = parse(text)?;
     let mut facts = Facts {
         at: refused.at,
@@ -197,7 +211,7 @@ pub(super) fn read(text: &str, about: impl Fn(usize) -> Option<About>) -> Result
             add(&mut facts, about, found);
         }
     }
-    Ok(Answer::Refused(facts))
+    Ok(facts)
 }
 
 #[cfg(feature = "postgres")]

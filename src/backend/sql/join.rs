@@ -142,7 +142,7 @@ async fn rounds(one: &Prepared, guest: &mut dyn Guest) -> Result<Committed> {
     for _ in 0..ROUNDS {
         let mut plan = lay_out(&[one])?;
         match guest.run(Uuid::now_v7(), &mut plan).await {
-            Ran::Applied(applied) => return committed(&applied, one),
+            Ran::Applied(applied, _) => return committed(&applied, one),
             Ran::Refused(facts) => match judge(&[one], &plan, &facts).pop() {
                 Some(Verdict::Refuse(error)) => return Err(error),
                 Some(Verdict::Replay(owner)) => return replay(&facts, owner),

@@ -43,6 +43,8 @@ impl Values {
 #[derive(Debug, Default, Clone)]
 pub(super) struct Rows {
     pub(super) count: usize,
+    /// Which set of the batch each row is of; rows of a set that has no batch yet have none.
+    pub(super) sets: Vec<i32>,
     pub(super) ints: Values,
     pub(super) ids: Values,
     pub(super) texts: Values,
@@ -59,8 +61,16 @@ impl Rows {
         self.ints.bytes.len() + self.ids.bytes.len() + self.texts.bytes.len()
     }
 
-    pub(super) fn append(&mut self, other: &Self) {
+    /// Starts a row of one set of a batch.
+    pub(super) fn row_of(&mut self, set: i32) -> RowWriter<'_> {
+        self.sets.push(set);
+        self.row()
+    }
+
+    /// Takes the rows of one set of a batch in.
+    pub(super) fn append(&mut self, other: &Self, set: i32) {
         self.count += other.count;
+        self.sets.extend(std::iter::repeat_n(set, other.count));
         self.ints.append(&other.ints);
         self.ids.append(&other.ids);
         self.texts.append(&other.texts);
@@ -238,7 +248,7 @@ mod tests {
         let (mut rows, mut more) = (Rows::default(), Rows::default());
         write(&mut rows, "", None);
         write(&mut more, "a \"quoted\\ line\"\n\u{1}\u{1F600} é", Some(Uuid::max()));
-        rows.append(&more);
+        rows.append(&more, 1);
         let values: Vec<_> = rows.values(&COLUMNS).collect();
         let expected = [
             Some(Value::Text("")),

@@ -69,6 +69,13 @@ async fn one_of_two_processes_feeds_and_the_other_takes_over_at_a_clean_end() {
     let (two, _) = folder.open(&second, polling().lease(lease)).await;
     carts(&two, 3).await;
     first.until(6).await;
+    // What was delivered is saved a moment later.
+    first
+        .until_some(|| async {
+            let status = one.changes().status().await.unwrap();
+            status.into_iter().filter(|sink| sink.delivered >= 6).collect()
+        })
+        .await;
     assert_eq!(second.seen().len(), 0);
     one.close().await;
     carts(&two, 3).await;
@@ -113,7 +120,7 @@ async fn who_has_lost_its_lease_stops_delivering() {
     slow.until_calls(1).await;
     // To this process the other's lease is over at once.
     let (two, clock) = folder
-        .open(&fast, polling().lease(Duration::from_secs(3_600)))
+        .open(&fast, polling().lease(Duration::from_secs(6)))
         .await;
     clock.shift_clock(Duration::from_secs(3_600));
     fast.until_distinct(3).await;

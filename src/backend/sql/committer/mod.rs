@@ -68,7 +68,7 @@ pub(in crate::backend::sql) trait Engine: Send + Sized + 'static {
     async fn ready(&mut self) -> Result<()>;
 
     /// Runs one database transaction under this commit id.
-    async fn run(&mut self, commit: Uuid, plan: &mut Plan) -> Ran;
+    async fn run(&mut self, commit: Uuid, sets: &[&Prepared], plan: &mut Plan) -> Ran;
 
     /// Makes sure that the commit never happens, or tells what it answered.
     async fn resolve(&mut self, commit: Uuid) -> Result<Option<Applied>>;
@@ -77,8 +77,8 @@ pub(in crate::backend::sql) trait Engine: Send + Sized + 'static {
 /// How a database transaction ended.
 #[derive(Debug)]
 pub(in crate::backend::sql) enum Ran {
-    /// It committed.
-    Applied(Applied),
+    /// It committed, but for the sets that are out: with what was found of those.
+    Applied(Applied, Facts),
     /// Something was not as needed; nothing was written.
     Refused(Facts),
     /// A row that it needs was locked by a foreign transaction for longer than [`LOCK_WAIT`]; nothing was written.
@@ -102,6 +102,8 @@ pub(in crate::backend::sql) struct Applied {
     pub(in crate::backend::sql) at: i64,
     /// The new versions of the aggregates that deltas changed; those of puts and deletes follow from the sets.
     pub(in crate::backend::sql) versions: BTreeMap<(Aggregate, RowKey), Version>,
+    /// Numbers of the sets that did not hold and were left out.
+    pub(in crate::backend::sql) out: Vec<usize>,
 }
 
 /// The callers' side of the task.

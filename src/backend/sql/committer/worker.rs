@@ -14,7 +14,6 @@ use crate::backend::sql::epoch::restored;
 use crate::backend::sql::judge::Facts;
 use crate::backend::sql::judge::Verdict;
 use crate::backend::sql::judge::judge;
-use crate::backend::sql::plan::Plan;
 use crate::backend::sql::plan::Prepared;
 use crate::backend::sql::plan::Together;
 use crate::backend::sql::plan::lay_out;
@@ -239,14 +238,24 @@ impl<E: Engine> Worker<E> {
             Err(error) => return Attempt::Failed { error, again: false },
         };
         let commit = Uuid::now_v7();
-        match self.engine.run(commit, &mut plan).await {
-            Ran::Applied(applied) => {
+        match self.engine.run(commit, &sets, &mut plan).await {
+            Ran::Applied(applied, _) if applied.out.is_empty() => {
                 answer(std::mem::take(batch), &applied);
                 Attempt::Answered
             }
+            Ran::Applied(applied, facts) => {
+                // Each in its turn, as ever: what is found out here counts only for those that are out.
+                let mut verdicts = judge(&sets, &plan, &facts);
+                let mut number = 0..verdicts.len();
+                verdicts.retain(|_| number.next().is_some_and(|number| applied.out.contains(&number)));
+                let out = answer(std::mem::take(batch), &applied);
+                *batch = reply_refused(out, verdicts, &facts);
+                Attempt::Admitted { progress: true }
+            }
             Ran::Refused(facts) => {
                 let before = batch.len();
-                *batch = reply_refused(std::mem::take(batch), &plan, &facts);
+                let verdicts = judge(&sets, &plan, &facts);
+                *batch = reply_refused(std::mem::take(batch), verdicts, &facts);
                 Attempt::Admitted {
                     progress: batch.len() < before,
                 }
@@ -300,8 +309,10 @@ impl<E: Engine> Worker<E> {
             if self.engine.ready().await.is_ok() {
                 match self.engine.resolve(commit).await {
                     Ok(Some(applied)) => {
-                        answer(std::mem::take(batch), &applied);
-                        return Attempt::Answered;
+                        // What was found of those that are out is lost: they go again.
+                        *batch = answer(std::mem::take(batch), &applied);
+                        batch.iter().for_each(Job::unsend);
+                        return Attempt::Admitted { progress: true };
                     }
                     Ok(None) => return Attempt::Voided(lost),
                     Err(error) => {
@@ -361,17 +372,22 @@ fn releases_first(mut batch: Vec<Job>) -> Vec<Job> {
     batch
 }
 
-fn answer(batch: Vec<Job>, applied: &Applied) {
-    for job in batch {
+/// Answers the sets that were applied, and returns the others.
+fn answer(batch: Vec<Job>, applied: &Applied) -> Vec<Job> {
+    let mut out = Vec::new();
+    for (number, job) in batch.into_iter().enumerate() {
+        if applied.out.contains(&number) {
+            out.push(job);
+            continue;
+        }
         let answer = committed(applied, &job.one);
         job.answer(answer);
     }
+    out
 }
 
-/// Answers the sets that do not hold on these facts, and returns the others.
-fn reply_refused(batch: Vec<Job>, plan: &Plan, facts: &Facts) -> Vec<Job> {
-    let sets: Vec<&Prepared> = batch.iter().map(|job| &*job.one).collect();
-    let verdicts = judge(&sets, plan, facts);
+/// Answers the sets that do not hold on these facts, and returns the others: nothing of theirs was applied.
+fn reply_refused(batch: Vec<Job>, verdicts: Vec<Verdict>, facts: &Facts) -> Vec<Job> {
     let mut admitted = Vec::new();
     for (job, verdict) in batch.into_iter().zip(verdicts) {
         match verdict {

@@ -3,29 +3,31 @@
 use super::Plan;
 use super::Prepared;
 use super::prepared::Taken;
+use super::numbered;
 use super::signed;
 use crate::backend::sql::program::List;
 use std::collections::BTreeMap;
+use uuid::Uuid;
 
 impl Plan {
     pub(super) fn claims(&mut self, sets: &[&Prepared]) {
-        let mut released: Vec<_> = sets.iter().flat_map(|one| &one.releases).collect();
-        released.sort_by(|(one, _), (next, _)| (one.space, &one.key).cmp(&(next.space, &next.key)));
-        released.dedup_by(|(one, _), (next, _)| one == next);
-        for (key, owner) in released {
-            let mut row = self.payload.list(List::ReleaseClaims).row();
-            row.text(key.space);
-            row.text(&key.key);
-            row.id(*owner);
+        let released: BTreeMap<(&str, &str), (i32, Uuid)> = numbered(sets)
+            .flat_map(|(set, one)| one.releases.iter().map(move |released| (set, released)))
+            .map(|(set, (key, owner))| ((key.space, key.key.as_str()), (set, *owner)))
+            .collect();
+        for ((space, key), (set, owner)) in released {
+            let mut row = self.payload.list(List::ReleaseClaims).row_of(set);
+            row.text(space);
+            row.text(key);
+            row.id(owner);
         }
         // Two aggregates of one set may take one key for one owner: it is taken once.
-        let taken: BTreeMap<(&str, &str), &Taken> = sets
-            .iter()
-            .flat_map(|one| &one.taken)
-            .map(|taken| ((taken.space.as_str(), taken.key.as_str()), taken))
+        let taken: BTreeMap<(&str, &str), (i32, &Taken)> = numbered(sets)
+            .flat_map(|(set, one)| one.taken.iter().map(move |taken| (set, taken)))
+            .map(|(set, taken)| ((taken.space.as_str(), taken.key.as_str()), (set, taken)))
             .collect();
-        for (n, ((space, key), taken)) in taken.into_iter().enumerate() {
-            let mut row = self.payload.list(List::Claims).row();
+        for (n, ((space, key), (set, taken))) in taken.into_iter().enumerate() {
+            let mut row = self.payload.list(List::Claims).row_of(set);
             row.int(signed(n));
             row.text(space);
             row.text(key);

@@ -20,6 +20,7 @@ use crate::model::Settlement;
 use crate::model::Sku;
 use crate::spi::store::Delta;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 pub(in crate::backend::sql) use footprint::Footprint;
@@ -53,9 +54,9 @@ impl Payload {
         self.lists.values().map(Rows::bytes).sum()
     }
 
-    fn append(&mut self, other: &Self) {
+    fn append(&mut self, other: &Self, set: i32) {
         for (list, rows) in &other.lists {
-            self.list(*list).append(rows);
+            self.list(*list).append(rows, set);
         }
         self.released.extend(&other.released);
     }
@@ -67,8 +68,12 @@ pub(in crate::backend::sql) struct Plan {
     pub(in crate::backend::sql) payload: Payload,
     /// The epoch that the sets were made in.
     pub(in crate::backend::sql) epoch: i64,
+    /// How many sets there are.
+    pub(in crate::backend::sql) sets: i32,
     /// Whether anything is written; a batch that only validates reads leaves no commit row.
     pub(in crate::backend::sql) writes: bool,
+    /// The sets that cannot be left out of the batch by themselves: what they do to a row or hold is one with what others do.
+    pub(in crate::backend::sql) shared: BTreeSet<i32>,
     /// Position of each row in the check list of its root.
     pub(in crate::backend::sql) rows: BTreeMap<(Aggregate, RowKey), usize>,
     pub(in crate::backend::sql) levels: BTreeMap<LevelKey, usize>,
@@ -79,6 +84,7 @@ pub(in crate::backend::sql) struct Plan {
 /// Lays out the write sets of one database transaction; they must not [collide](Together).
 pub(in crate::backend::sql) fn lay_out(sets: &[&Prepared]) -> Result<Plan> {
     let mut plan = Plan {
+        sets: i32::try_from(sets.len()).unwrap_or(i32::MAX),
         epoch: sets.first().map_or(0, |one| one.set.epoch),
         writes: sets.iter().any(|one| !one.set.is_read_only()),
         ..Plan::default()
@@ -88,33 +94,55 @@ pub(in crate::backend::sql) fn lay_out(sets: &[&Prepared]) -> Result<Plan> {
     plan.lines(sets);
     plan.claims(sets);
     plan.settlements(sets)?;
-    for one in sets {
-        plan.payload.append(&one.payload);
+    for (set, one) in numbered(sets) {
+        if !one.payload.released.is_empty() {
+            plan.shared.insert(set);
+        }
+        plan.payload.append(&one.payload, set);
     }
     Ok(plan)
 }
 
+/// The sets with their numbers in the batch.
+fn numbered<'a>(sets: &'a [&'a Prepared]) -> impl Iterator<Item = (i32, &'a Prepared)> {
+    (0..).zip(sets.iter().copied())
+}
+
+/// Number of the rows that several sets have in common.
+const COMMON: i32 = -1;
+
 impl Plan {
-    fn settlements(&mut self, sets: &[&Prepared]) -> Result<()> {
-        let mut sums: BTreeMap<(Aggregate, Uuid), Settlement> = BTreeMap::new();
-        for delta in sets.iter().flat_map(|one| &one.set.deltas) {
-            let (place, settled) = match delta {
-                Delta::Order { order, settled } => ((Aggregate::Order, order.uuid()), settled),
-                Delta::Payment { payment, settled } => ((Aggregate::Payment, payment.uuid()), settled),
-                Delta::Stock(_) | Delta::Unhold { .. } | Delta::CartLine(_) => continue,
-            };
-            let sum = sums.entry(place).or_default();
-            sum.authorized = sum.authorized.saturating_add(settled.authorized);
-            sum.captured = sum.captured.saturating_add(settled.captured);
-            sum.refunded = sum.refunded.saturating_add(settled.refunded);
+    /// One set more has to do with a row.
+    fn share(&mut self, of: &mut i32, set: i32) {
+        if *of != set {
+            self.shared.extend([*of, set]);
+            *of = COMMON;
         }
-        for ((aggregate, id), sum) in sums {
+    }
+
+    fn settlements(&mut self, sets: &[&Prepared]) -> Result<()> {
+        let mut sums: BTreeMap<(Aggregate, Uuid), (i32, Settlement)> = BTreeMap::new();
+        for (set, one) in numbered(sets) {
+            for delta in &one.set.deltas {
+                let (place, settled) = match delta {
+                    Delta::Order { order, settled } => ((Aggregate::Order, order.uuid()), settled),
+                    Delta::Payment { payment, settled } => ((Aggregate::Payment, payment.uuid()), settled),
+                    Delta::Stock(_) | Delta::Unhold { .. } | Delta::CartLine(_) => continue,
+                };
+                let (of, sum) = sums.entry(place).or_insert((set, Settlement::default()));
+                self.share(of, set);
+                sum.authorized = sum.authorized.saturating_add(settled.authorized);
+                sum.captured = sum.captured.saturating_add(settled.captured);
+                sum.refunded = sum.refunded.saturating_add(settled.refunded);
+            }
+        }
+        for ((aggregate, id), (of, sum)) in sums {
             let root = Root::of(aggregate)?;
             debug_assert!(matches!(
                 root.delta,
                 [Change::Add(_), Change::Add(_), Change::Add(_)]
             ));
-            let mut row = self.payload.list(List::Change(root.aggregate)).row();
+            let mut row = self.payload.list(List::Change(root.aggregate)).row_of(of);
             row.id(id);
             row.int(sum.authorized);
             row.int(sum.captured);

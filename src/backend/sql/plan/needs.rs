@@ -2,6 +2,7 @@
 
 use super::Plan;
 use super::Prepared;
+use super::numbered;
 use super::signed;
 use crate::backend::sql::program::List;
 use crate::backend::sql::tables::Root;
@@ -25,23 +26,22 @@ pub(super) struct RowNeed {
 
 impl Plan {
     pub(super) fn row_needs(&mut self, sets: &[&Prepared]) -> Result<()> {
-        let mut needs: BTreeMap<&(Aggregate, RowKey), RowNeed> = BTreeMap::new();
-        for (place, need) in sets.iter().flat_map(|one| &one.needs) {
-            needs
-                .entry(place)
-                .and_modify(|known| {
-                    known.writes |= need.writes;
-                    known.low = known.low.max(need.low);
-                    known.high = known.high.min(need.high);
-                    known.live |= need.live;
-                })
-                .or_insert(*need);
+        let mut needs: BTreeMap<&(Aggregate, RowKey), (i32, RowNeed)> = BTreeMap::new();
+        for (set, one) in numbered(sets) {
+            for (place, need) in &one.needs {
+                let (of, known) = needs.entry(place).or_insert((set, *need));
+                self.share(of, set);
+                known.writes |= need.writes;
+                known.low = known.low.max(need.low);
+                known.high = known.high.min(need.high);
+                known.live |= need.live;
+            }
         }
         let mut counts: BTreeMap<Aggregate, usize> = BTreeMap::new();
-        for (place, need) in needs {
+        for (place, (of, need)) in needs {
             let root = Root::of(place.0)?;
             let n = counts.entry(root.aggregate).or_default();
-            let mut row = self.payload.list(List::Check(root.aggregate)).row();
+            let mut row = self.payload.list(List::Check(root.aggregate)).row_of(of);
             row.int(signed(*n));
             write_key(&place.1, &mut row);
             row.int(i64::from(need.writes));

@@ -2,6 +2,7 @@
 
 use super::Plan;
 use super::Prepared;
+use super::numbered;
 use super::signed;
 use crate::backend::sql::program::List;
 use crate::model::Aggregate;
@@ -70,6 +71,7 @@ pub(in crate::backend::sql) type LevelKey = (Sku, LocationId);
 /// What the batch does to a level altogether.
 #[derive(Debug)]
 struct LevelWork {
+    of: i32,
     needs: Needs,
     running: Running,
     creates: bool,
@@ -78,31 +80,35 @@ struct LevelWork {
 impl Plan {
     pub(super) fn stock(&mut self, sets: &[&Prepared]) {
         let mut work: BTreeMap<LevelKey, LevelWork> = BTreeMap::new();
-        let blank = || LevelWork {
+        let blank = |of| LevelWork {
+            of,
             needs: Needs::NONE,
             running: Running::default(),
             creates: false,
         };
-        for delta in sets.iter().flat_map(|one| &one.set.deltas) {
-            match delta {
-                Delta::Stock(step) => {
-                    let level = work
-                        .entry((step.sku.clone(), step.location.clone()))
-                        .or_insert_with(blank);
-                    level.needs.admit(step, &level.running);
-                    level.running.add(step);
-                    level.creates |= step.on_hand > 0;
-                }
-                Delta::Unhold { levels, .. } => {
-                    for level in levels {
-                        work.entry(level.clone()).or_insert_with(blank);
+        for (set, one) in numbered(sets) {
+            for delta in &one.set.deltas {
+                match delta {
+                    Delta::Stock(step) => {
+                        let place = (step.sku.clone(), step.location.clone());
+                        let level = work.entry(place).or_insert_with(|| blank(set));
+                        self.share(&mut level.of, set);
+                        level.needs.admit(step, &level.running);
+                        level.running.add(step);
+                        level.creates |= step.on_hand > 0;
                     }
+                    Delta::Unhold { levels, .. } => {
+                        for place in levels {
+                            let level = work.entry(place.clone()).or_insert_with(|| blank(set));
+                            self.share(&mut level.of, set);
+                        }
+                    }
+                    Delta::CartLine(_) | Delta::Order { .. } | Delta::Payment { .. } => {}
                 }
-                Delta::CartLine(_) | Delta::Order { .. } | Delta::Payment { .. } => {}
             }
         }
         for (n, ((sku, location), level)) in work.into_iter().enumerate() {
-            let mut row = self.payload.list(List::NeedLevels).row();
+            let mut row = self.payload.list(List::NeedLevels).row_of(level.of);
             row.int(signed(n));
             row.text(sku.as_str());
             row.text(location.as_str());
@@ -111,11 +117,11 @@ impl Plan {
             row.int(level.needs.held);
             row.int(level.needs.available);
             if level.creates {
-                let mut row = self.payload.list(List::CreateLevels).row();
+                let mut row = self.payload.list(List::CreateLevels).row_of(level.of);
                 row.text(sku.as_str());
                 row.text(location.as_str());
             }
-            let mut row = self.payload.list(List::Change(Aggregate::Level)).row();
+            let mut row = self.payload.list(List::Change(Aggregate::Level)).row_of(level.of);
             row.text(sku.as_str());
             row.text(location.as_str());
             row.int(level.running.on_hand);

@@ -32,8 +32,8 @@ static LISTS: LazyLock<Vec<(List, Widths)>> = LazyLock::new(|| {
 
 static ORDER: LazyLock<Vec<List>> = LazyLock::new(program::lists);
 
-/// What is told of each list: its rows, and where its first values are in the three arrays.
-const FIGURES: usize = 4;
+/// What is told of each list: its rows, and where the first of them and its values are in the arrays.
+pub(super) const FIGURES: usize = 5;
 
 /// Where a list's figures begin.
 pub(super) fn place(list: List) -> Option<usize> {
@@ -45,6 +45,8 @@ pub(super) fn place(list: List) -> Option<usize> {
 #[derive(Debug, Default)]
 pub(super) struct Arguments {
     pub(super) lists: Vec<i32>,
+    /// Whose each row is.
+    pub(super) sets: Vec<i32>,
     pub(super) ints: Array<i64>,
     pub(super) ids: Array<Uuid>,
     pub(super) texts: Array<String>,
@@ -64,17 +66,18 @@ impl Arguments {
         let mut all = Self::default();
         for (list, widths) in LISTS.iter() {
             // Arrays begin with 1.
-            let begin = [&all.ints.values, &all.ids.values, &all.texts.values].map(|values| values.count + 1);
+            let values = [&all.ints.values, &all.ids.values, &all.texts.values].map(|values| values.count + 1);
             let rows = payload.get(*list);
             let count = rows.map_or(0, |rows| rows.count);
-            for figure in [count].into_iter().chain(begin) {
+            for figure in [count, all.sets.len() + 1].into_iter().chain(values) {
                 all.lists.push(i32::try_from(figure).map_err(|_| unfit(*list))?);
             }
             let Some(rows) = rows else { continue };
-            let wanted = [widths.ints, widths.ids, widths.texts].map(|width| width * count);
-            if wanted != [rows.ints.count, rows.ids.count, rows.texts.count] {
+            let wanted = [1, widths.ints, widths.ids, widths.texts].map(|width| width * count);
+            if wanted != [rows.sets.len(), rows.ints.count, rows.ids.count, rows.texts.count] {
                 return Err(unfit(*list));
             }
+            all.sets.extend(&rows.sets);
             all.ints.values.append(&rows.ints);
             all.ids.values.append(&rows.ids);
             all.texts.values.append(&rows.texts);

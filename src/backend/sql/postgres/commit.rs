@@ -39,9 +39,10 @@ pub(super) struct Function {
 const SETTINGS: &str = "SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off \
      SET plan_cache_mode = force_generic_plan";
 
-/// `p_lists` tells of each list how many rows it has and where in the arrays they are.
+/// `p_lists` tells of each list how many rows it has and where in the arrays they are, `p_sets` of each row whose it is,
+/// `p_shared` which sets cannot be left out by themselves.
 const PARAMETERS: &str = "p_commit uuid, p_shift bigint, p_epoch bigint, p_writes boolean, p_released uuid[], \
-     p_lists integer[], p_ints bigint[], p_ids uuid[], p_texts text[]";
+     p_count integer, p_shared integer[], p_lists integer[], p_sets integer[], p_ints bigint[], p_ids uuid[], p_texts text[]";
 
 pub(super) static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
     let body = body();
@@ -55,8 +56,8 @@ pub(super) static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
          LANGUAGE plpgsql {SETTINGS} AS $function$\n{body}\n$function$"
     );
     let call =
-        format!("/* stockroom commit */ SELECT {name}($1::uuid, $2::bigint, $3::bigint, $4::boolean, $5::uuid[], $6::integer[], \
-         $7::bigint[], $8::uuid[], $9::text[])");
+        format!("/* stockroom commit */ SELECT {name}($1::uuid, $2::bigint, $3::bigint, $4::boolean, $5::uuid[], $6::integer, \
+         $7::integer[], $8::integer[], $9::integer[], $10::bigint[], $11::uuid[], $12::text[])");
     Function { name, create, call }
 });
 
@@ -72,29 +73,11 @@ struct PostgresSpelling;
 
 impl Spelling for PostgresSpelling {
     fn rows(&self, list: List, columns: &[Column]) -> String {
-        let mut widths = Widths::default();
-        let columns: Vec<String> = columns
-            .iter()
-            .map(|Column(name, kind)| {
-                let value = match widths.lane(*kind) {
-                    Lane::Ints(at) => format!("p_ints[x.ints + {at}]"),
-                    Lane::Ids(at) => format!("p_ids[x.ids + {at}]"),
-                    Lane::Texts(at) => format!("p_texts[x.texts + {at}]"),
-                };
-                if *kind == Kind::Expiry {
-                    return format!("CASE WHEN {value} < 0 THEN v_now - {value} ELSE {value} END AS {name}");
-                }
-                format!("{value} AS {name}")
-            })
-            .collect();
-        let Widths { ints, ids, texts } = widths;
-        let [rows, first_int, first_id, first_text] = figures(list);
-        // OFFSET 0: a row's places are worked out once, not for each of its values.
-        format!(
-            "(SELECT {} FROM (SELECT {first_int} + i * {ints} AS ints, {first_id} + i * {ids} AS ids, \
-             {first_text} + i * {texts} AS texts FROM generate_series(0, {rows} - 1) AS i OFFSET 0) AS x)",
-            columns.join(", ")
-        )
+        some_rows(list, columns, |set| format!("v_only IS NULL OR {set} = ANY(v_only)"))
+    }
+
+    fn admitted(&self, list: List, columns: &[Column]) -> String {
+        some_rows(list, columns, |set| format!("v_out IS NULL OR {set} <> ALL(v_out)"))
     }
 
     fn now(&self) -> &'static str {
@@ -138,8 +121,36 @@ impl Spelling for PostgresSpelling {
     }
 }
 
-/// A list's figures: its rows, and its first values in the three arrays.
-fn figures(list: List) -> [String; 4] {
+/// The rows of a list, of the sets that pass a test.
+fn some_rows(list: List, columns: &[Column], test: impl FnOnce(&str) -> String) -> String {
+    let mut widths = Widths::default();
+    let columns: Vec<String> = columns
+        .iter()
+        .map(|Column(name, kind)| {
+            let value = match widths.lane(*kind) {
+                Lane::Ints(at) => format!("p_ints[x.ints + {at}]"),
+                Lane::Ids(at) => format!("p_ids[x.ids + {at}]"),
+                Lane::Texts(at) => format!("p_texts[x.texts + {at}]"),
+            };
+            if *kind == Kind::Expiry {
+                return format!("CASE WHEN {value} < 0 THEN v_now - {value} ELSE {value} END AS {name}");
+            }
+            format!("{value} AS {name}")
+        })
+        .collect();
+    let Widths { ints, ids, texts } = widths;
+    let [rows, first_row, first_int, first_id, first_text] = figures(list);
+    // OFFSET 0: a row's places are worked out once, not for each of its values.
+    format!(
+        "(SELECT {} FROM (SELECT {first_int} + i * {ints} AS ints, {first_id} + i * {ids} AS ids, \
+         {first_text} + i * {texts} AS texts FROM generate_series(0, {rows} - 1) AS i WHERE {} OFFSET 0) AS x)",
+        columns.join(", "),
+        test(&format!("p_sets[{first_row} + i]"))
+    )
+}
+
+/// A list's figures: its rows, the first of them, and its first values in the three arrays.
+fn figures(list: List) -> [String; arrays::FIGURES] {
     let place = arrays::place(list).unwrap_or_default();
     std::array::from_fn(|figure| format!("p_lists[{}]", place + figure))
 }
@@ -151,8 +162,8 @@ pub(super) const RACED: &str = "SR001";
 
 fn body() -> String {
     let mut text = format!(
-        "DECLARE\n  v_now bigint := {CLOCK};\n  v_ok boolean := true;\n  v_step boolean;\n  v_found jsonb;\n  \
-         v_facts jsonb := '[]';\n  v_versions jsonb := '[]';\n  v_answer text;\n  v_epoch bigint;\n  v_gone boolean := false;\n  v_rows bigint;\nBEGIN\n  \
+        "DECLARE\n  v_now bigint := {CLOCK};\n  v_out integer[];\n  v_only integer[];\n  v_whole boolean := false;\n  v_found jsonb;\n  \
+         v_facts jsonb := '[]';\n  v_versions jsonb := '[]';\n  v_answer jsonb;\n  v_epoch bigint;\n  v_gone boolean := false;\n  v_rows bigint;\nBEGIN\n  \
          SELECT m.value INTO v_epoch FROM stockroom_meta AS m WHERE m.name = 'epoch';\n  \
          IF v_epoch <> p_epoch THEN\n    \
          RETURN jsonb_build_object('ok', false, 'epoch', v_epoch)::text;\n  END IF;\n"
@@ -164,15 +175,21 @@ fn body() -> String {
         }
         add(&mut text, step, &look(step));
     }
-    // Most batches hold: only for one that does not are the facts written down, under the locks that it has by now.
-    text.push_str("  IF NOT v_ok THEN\n");
+    // Most batches hold: only for one that does not are facts written down, under the locks that it has by now. The sets
+    // that do not hold are left out, with their facts for an answer; where they cannot be, nothing is written.
+    text.push_str(
+        "  IF v_out IS NOT NULL THEN\n    v_out := ARRAY(SELECT DISTINCT s FROM unnest(v_out) AS s);\n    \
+         v_whole := v_out && (p_shared || -1) OR cardinality(v_out) >= p_count;\n    \
+         IF NOT v_whole THEN\n      v_only := v_out;\n    END IF;\n",
+    );
     for (number, step) in STEPS.iter().enumerate() {
         if let Phase::Look(about) = step.phase {
             add(&mut text, step, &facts(number, step, about));
         }
     }
     text.push_str(
-        "    RETURN jsonb_build_object('ok', false, 'at', v_now, 'facts', v_facts)::text;\n  END IF;\n",
+        "    IF v_whole THEN\n      RETURN jsonb_build_object('ok', false, 'at', v_now, 'facts', v_facts)::text;\n    \
+         END IF;\n  END IF;\n",
     );
     // The transaction has its id before its first change has a number: the feed's proof of order rests on it.
     text.push_str("  IF p_writes THEN\n    PERFORM pg_current_xact_id();\n  END IF;\n");
@@ -189,10 +206,11 @@ fn body() -> String {
         }
     }
     text.push_str(
-        "  v_answer := jsonb_build_object('ok', true, 'at', v_now, 'versions', v_versions)::text;\n  \
+        "  v_answer := jsonb_build_object('ok', true, 'at', v_now, 'versions', v_versions, 'out', coalesce(v_out, '{}'));\n  \
          IF p_writes THEN\n    \
-         INSERT INTO stockroom_commits (id, answer, at) VALUES (p_commit, v_answer, v_now);\n  END IF;\n  \
-         RETURN v_answer;\nEND;",
+         INSERT INTO stockroom_commits (id, answer, at) VALUES (p_commit, v_answer::text, v_now);\n  END IF;\n  \
+         IF v_out IS NOT NULL THEN\n    v_answer := v_answer || jsonb_build_object('facts', v_facts);\n  END IF;\n  \
+         RETURN v_answer::text;\nEND;",
     );
     text
 }
@@ -207,23 +225,26 @@ fn add(text: &mut String, step: &Step, statement: &str) {
     );
 }
 
-/// Locks, and tells whether everything is as needed.
+/// Locks, and adds the sets for which not everything is as needed.
 fn look(step: &Step) -> String {
     let sql = &step.sql;
+    let [_, first_row, ..] = figures(step.list);
+    let out = format!(
+        "v_out || array_agg(p_sets[{first_row} + y.n::integer]) FILTER (WHERE y.ok IS NOT TRUE)"
+    );
     if step.phase == Phase::Look(Facts::Level) {
         return format!(
-            "    SELECT bool_and(y.ok), bool_or(y.f5 <> 0) INTO v_step, v_gone FROM ({sql}) AS y;\n    \
-             v_ok := v_ok AND v_step;\n"
+            "    SELECT {out}, bool_or(y.f5 <> 0) INTO v_out, v_gone FROM ({sql}) AS y;\n"
         );
     }
-    format!("    SELECT bool_and(y.ok) INTO v_step FROM ({sql}) AS y;\n    v_ok := v_ok AND v_step;\n")
+    format!("    SELECT {out} INTO v_out FROM ({sql}) AS y;\n")
 }
 
 fn facts(number: usize, step: &Step, about: Facts) -> String {
     let columns: Vec<String> = (1..=about.width()).map(|column| format!("y.f{column}")).collect();
     format!(
         "    SELECT jsonb_agg(jsonb_build_array({number}, jsonb_build_array(y.n, {}))) INTO v_found FROM ({}) AS y;\n    \
-         v_facts := v_facts || v_found;\n",
+       v_facts := v_facts || coalesce(v_found, '[]');\n",
         columns.join(", "),
         step.sql
     )
@@ -241,7 +262,7 @@ fn write(step: &Step) -> String {
          JOIN stockroom_claims AS t ON t.space = r.space AND t.claim_key = r.claim_key WHERE t.owner <> r.owner) THEN\n      \
          RAISE EXCEPTION 'a key was taken meanwhile' USING ERRCODE = '{RACED}';\n    END IF;\n",
         figures(List::Claims)[0],
-        PostgresSpelling.rows(List::Claims, &program::TAKEN)
+        PostgresSpelling.admitted(List::Claims, &program::TAKEN)
     )
 }
 

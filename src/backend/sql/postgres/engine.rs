@@ -18,7 +18,7 @@ use super::error;
 use super::error::Outcome;
 use super::line::Line;
 use super::reads::PostgresReads;
-use super::session::Plan as Prepared;
+use super::session::Plan as Kept;
 use super::session::Session;
 use crate::backend::sql::answer;
 use crate::backend::sql::answer::Answer;
@@ -28,6 +28,7 @@ use crate::backend::sql::committer::Ran;
 use crate::backend::sql::dialect::Reads as _;
 use crate::backend::sql::epoch::Epoch;
 use crate::backend::sql::plan::Plan;
+use crate::backend::sql::plan::Prepared;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -78,7 +79,7 @@ impl PostgresEngine {
                 again: true,
             });
         };
-        let answer = connection.fetch(call, Prepared::Kept);
+        let answer = connection.fetch(call, Kept::Kept);
         let text = match tokio::time::timeout(self.patience, answer).await {
             Ok(Ok(rows)) => first(&rows),
             Ok(Err(error)) => {
@@ -121,7 +122,10 @@ pub(super) fn ask(commit: Uuid, shift: i64, plan: &mut Plan) -> Result<Query<'st
         .bind(plan.epoch)
         .bind(plan.writes)
         .bind(payload.released)
+        .bind(plan.sets)
+        .bind(Vec::from_iter(std::mem::take(&mut plan.shared)))
         .bind(arguments.lists)
+        .bind(arguments.sets)
         .bind(arguments.ints)
         .bind(arguments.ids)
         .bind(arguments.texts))
@@ -143,7 +147,7 @@ pub(super) fn ran(text: Option<String>) -> Ran {
         return Ran::Unknown(Error::new(ErrorKind::Internal, "the commit gave no answer"));
     };
     match answer::read(&text, about) {
-        Ok(Answer::Applied(applied)) => Ran::Applied(applied),
+        Ok(Answer::Applied(applied, facts)) => Ran::Applied(applied, facts),
         Ok(Answer::Refused(facts)) => Ran::Refused(facts),
         Ok(Answer::Restored(epoch)) => Ran::Restored(epoch),
         Err(error) => Ran::Unknown(error),
@@ -160,7 +164,7 @@ impl Engine for PostgresEngine {
         Ok(())
     }
 
-    async fn run(&mut self, commit: Uuid, plan: &mut Plan) -> Ran {
+    async fn run(&mut self, commit: Uuid, _: &[&Prepared], plan: &mut Plan) -> Ran {
         let ran = match self.call(commit, plan).await {
             Ok(text) => ran(text),
             Err(ran) => ran,
@@ -188,10 +192,10 @@ impl Engine for PostgresEngine {
         let look = async {
             connection.begin().await?;
             let void = sqlx::query(VOID).bind(commit).bind(self.reads.shift());
-            let void = connection.run(void, Prepared::Kept).await?;
+            let void = connection.run(void, Kept::Kept).await?;
             let found = if void.is_empty() {
                 let outcome = sqlx::query(OUTCOME).bind(commit);
-                let rows = connection.run(outcome, Prepared::Kept).await?;
+                let rows = connection.run(outcome, Kept::Kept).await?;
                 let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
                 row.try_get::<Option<String>, _>(0)?
             } else {

@@ -27,6 +27,8 @@ pub(super) use look::TAKEN;
 pub(super) trait Spelling {
     /// The rows of a list as a table of typed columns.
     fn rows(&self, list: List, columns: &[Column]) -> String;
+    /// The same of the rows that are written: where sets are left out of a batch, without theirs.
+    fn admitted(&self, list: List, columns: &[Column]) -> String;
     /// The clock of the store, fixed for the batch.
     fn now(&self) -> &'static str;
     /// Id of the commit.

@@ -46,7 +46,7 @@ pub(super) fn changed(sp: &dyn Spelling, root: &Root) -> Step {
         key_text(sp, "t", root),
         sp.now(),
         sp.commit(),
-        sp.rows(list, &columns),
+        sp.admitted(list, &columns),
         root.table,
         on_key("t", "r", root.key)
     );
@@ -72,7 +72,7 @@ pub(super) fn known(sp: &dyn Spelling) -> Step {
          WHERE true",
         sp.now(),
         sp.commit(),
-        sp.rows(list, &columns),
+        sp.admitted(list, &columns),
     );
     Step {
         list,

@@ -26,7 +26,7 @@ pub(super) fn claims(sp: &dyn Spelling) -> [Step; 2] {
             format!(
                 "DELETE FROM stockroom_claims AS t WHERE (t.space, t.claim_key, t.owner) IN \
                  (SELECT r.space, r.claim_key, r.owner FROM {} AS r)",
-                sp.rows(list, &released)
+                sp.admitted(list, &released)
             )
         }),
         step(List::Claims, &TAKEN, |list| {
@@ -35,7 +35,7 @@ pub(super) fn claims(sp: &dyn Spelling) -> [Step; 2] {
                  SELECT r.space, r.claim_key, r.owner, r.fingerprint, {} FROM {} AS r WHERE true \
                  ON CONFLICT (space, claim_key) DO NOTHING",
                 sp.now(),
-                sp.rows(list, &TAKEN),
+                sp.admitted(list, &TAKEN),
             )
         }),
     ]
@@ -68,14 +68,14 @@ pub(super) fn root(sp: &dyn Spelling, root: &Root) -> Vec<Step> {
             format!(
                 "INSERT INTO {table} ({0}) SELECT {0} FROM {1} AS r",
                 names(&whole),
-                sp.rows(list, &whole)
+                sp.admitted(list, &whole)
             )
         }),
         step(List::Update(root.aggregate), &update, |list| {
             format!(
                 "UPDATE {table} AS t SET {} FROM {} AS r WHERE {}",
                 assignments.join(", "),
-                sp.rows(list, &update),
+                sp.admitted(list, &update),
                 on_key("t", "r", root.key)
             )
         }),
@@ -83,7 +83,7 @@ pub(super) fn root(sp: &dyn Spelling, root: &Root) -> Vec<Step> {
             format!(
                 "DELETE FROM {table} WHERE ({0}) IN (SELECT {0} FROM {1} AS r)",
                 names(root.key),
-                sp.rows(list, root.key)
+                sp.admitted(list, root.key)
             )
         }),
     ];
@@ -104,14 +104,14 @@ fn write_part(sp: &dyn Spelling, root: &Root, part: &Part) -> Vec<Step> {
             format!(
                 "DELETE FROM {table} WHERE {0} IN (SELECT {0} FROM {1} AS r)",
                 part.owner,
-                sp.rows(list, &owner)
+                sp.admitted(list, &owner)
             )
         }),
         step(List::InsertParts(root.aggregate), part.columns, |list| {
             format!(
                 "INSERT INTO {table} ({0}) SELECT {0} FROM {1} AS r",
                 names(part.columns),
-                sp.rows(list, part.columns)
+                sp.admitted(list, part.columns)
             )
         }),
     ];
@@ -121,7 +121,7 @@ fn write_part(sp: &dyn Spelling, root: &Root, part: &Part) -> Vec<Step> {
                 "INSERT INTO {table} ({0}) SELECT {0} FROM {1} AS r WHERE true ON CONFLICT (cart_id, line_key) \
                  DO UPDATE SET quantity = {table}.quantity + excluded.quantity",
                 names(part.columns),
-                sp.rows(list, part.columns)
+                sp.admitted(list, part.columns)
             )
         }));
     }
@@ -157,7 +157,7 @@ fn change_root(sp: &dyn Spelling, root: &Root) -> Step {
             "UPDATE stockroom_{} AS t SET {set}, updated_at = {} FROM {} AS r WHERE {}",
             root.table,
             sp.now(),
-            sp.rows(list, &columns),
+            sp.admitted(list, &columns),
             on_key("t", "r", root.key)
         )
     })
@@ -165,7 +165,7 @@ fn change_root(sp: &dyn Spelling, root: &Root) -> Step {
 
 pub(super) fn stock(sp: &dyn Spelling) -> Vec<Step> {
     let now = sp.now();
-    let locked = sp.rows(List::NeedLevels, &NEED);
+    let locked = sp.admitted(List::NeedLevels, &NEED);
     // Gone are the holds of the levels that are locked: those past their time, and those that are released.
     let gone = format!(
         "(h.sku, h.location) IN (SELECT r.sku, r.location FROM {locked} AS r) AND (h.expires_at <= {now} OR {})",
@@ -218,14 +218,14 @@ pub(super) fn stock(sp: &dyn Spelling) -> Vec<Step> {
             format!(
                 "INSERT INTO stockroom_holds ({0}) SELECT {0} FROM {1} AS r",
                 names(&opened),
-                sp.rows(list, &opened)
+                sp.admitted(list, &opened)
             )
         }),
         step(List::CreateLevels, &LEVEL, |list| {
             format!(
                 "INSERT INTO stockroom_levels (sku, location, version, updated_at) SELECT r.sku, r.location, 0, {now} \
                  FROM {} AS r WHERE true ON CONFLICT (sku, location) DO NOTHING",
-                sp.rows(list, &LEVEL)
+                sp.admitted(list, &LEVEL)
             )
         }),
         step(List::Change(Aggregate::Level), &stepped, |list| {
@@ -233,7 +233,7 @@ pub(super) fn stock(sp: &dyn Spelling) -> Vec<Step> {
                 "UPDATE stockroom_levels AS t SET version = t.version + 1, on_hand = t.on_hand + r.on_hand, \
                  allocated = t.allocated + r.allocated, held = t.held + r.held, updated_at = {now} FROM {} AS r \
                  WHERE t.sku = r.sku AND t.location = r.location",
-                sp.rows(list, &stepped)
+                sp.admitted(list, &stepped)
             )
         }),
         step(List::InsertMovements, &moved, |list| {
@@ -241,7 +241,7 @@ pub(super) fn stock(sp: &dyn Spelling) -> Vec<Step> {
                 "INSERT INTO stockroom_movements ({0}, at, commit_id) SELECT {0}, {now}, {1} FROM {2} AS r",
                 names(&moved),
                 sp.commit(),
-                sp.rows(list, &moved)
+                sp.admitted(list, &moved)
             )
         }),
     ]

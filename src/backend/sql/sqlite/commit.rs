@@ -22,7 +22,12 @@ use crate::backend::sql::committer::Ran;
 use crate::backend::sql::dialect::Reads as _;
 use crate::backend::sql::epoch::Epoch;
 use crate::backend::sql::judge::Facts;
+use crate::backend::sql::judge::Verdict;
+use crate::backend::sql::judge::judge;
+use crate::backend::sql::plan::Payload;
 use crate::backend::sql::plan::Plan;
+use crate::backend::sql::plan::Prepared;
+use crate::backend::sql::plan::lay_out;
 use crate::backend::sql::program;
 use crate::backend::sql::program::Facts as About;
 use crate::backend::sql::program::List;
@@ -61,6 +66,11 @@ impl Spelling for SqliteSpelling {
         // The first column of every list has a value in every row.
         let first = columns.first().map_or("n", |column| column.0);
         format!("(SELECT {} FROM listed WHERE listed.{first} IS NOT NULL)", names.join(", "))
+    }
+
+    // Sets that are left out are left out of the payload.
+    fn admitted(&self, list: List, columns: &[Column]) -> String {
+        self.rows(list, columns)
     }
 
     fn now(&self) -> &'static str {
@@ -115,14 +125,19 @@ impl SqliteEngine {
         Self { pool, reads, epoch }
     }
 
-    async fn transaction(&self, commit: Uuid, plan: &mut Plan) -> Result<Ran, sqlx::Error> {
+    async fn transaction(
+        &self,
+        commit: Uuid,
+        sets: &[&Prepared],
+        plan: &mut Plan,
+    ) -> Result<Ran, sqlx::Error> {
         let mut connection = self.pool.acquire().await?;
         sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
-        match steps(&mut connection, commit, self.reads.shift(), plan).await {
-            Ok(Ran::Applied(applied)) => {
+        match steps(&mut connection, commit, self.reads.shift(), sets, plan).await {
+            Ok(Ran::Applied(applied, facts)) => {
                 // An error here leaves the outcome to the file: the commit row tells.
                 match sqlx::query("COMMIT").execute(&mut *connection).await {
-                    Ok(_) => Ok(Ran::Applied(applied)),
+                    Ok(_) => Ok(Ran::Applied(applied, facts)),
                     Err(error) => {
                         let _ = sqlx::query("ROLLBACK").execute(&mut *connection).await;
                         Ok(Ran::Unknown(error::map(error)))
@@ -149,8 +164,8 @@ impl Engine for SqliteEngine {
         Ok(())
     }
 
-    async fn run(&mut self, commit: Uuid, plan: &mut Plan) -> Ran {
-        match self.transaction(commit, plan).await {
+    async fn run(&mut self, commit: Uuid, sets: &[&Prepared], plan: &mut Plan) -> Ran {
+        match self.transaction(commit, sets, plan).await {
             Ok(ran) => {
                 if let Ran::Restored(epoch) = ran {
                     self.epoch.saw(epoch);
@@ -180,6 +195,7 @@ pub(super) async fn steps(
     connection: &mut SqliteConnection,
     commit: Uuid,
     shift: i64,
+    sets: &[&Prepared],
     plan: &mut Plan,
 ) -> Result<Ran, sqlx::Error> {
     let begun = sqlx::query(BEGUN).bind(shift).fetch_one(&mut *connection).await?;
@@ -188,68 +204,150 @@ pub(super) async fn steps(
         return Ok(Ran::Restored(epoch));
     }
     let payload = std::mem::take(&mut plan.payload);
+    let mut batch = Batch {
+        connection,
+        given: given(now, commit, &payload),
+        payload,
+        applied: Applied {
+            at: now,
+            ..Applied::default()
+        },
+    };
+    let mut looked = batch.look().await?;
+    let mut facts = Facts::default();
+    if !looked.holds {
+        // The transaction has the one lock: what holds without the others goes in it.
+        let Some((admitted, out)) = without_refused(sets, plan, &batch.payload, &looked.facts) else {
+            return Ok(Ran::Refused(looked.facts));
+        };
+        facts = looked.facts;
+        batch.payload = admitted;
+        batch.applied.out = out;
+        looked = batch.look().await?;
+        if !looked.holds {
+            return Ok(Ran::Refused(facts));
+        }
+    }
+    batch.write(looked.gone).await?;
+    if plan.writes {
+        batch.record().await?;
+    }
+    Ok(Ran::Applied(batch.applied, facts))
+}
+
+/// What is written without the sets that do not hold, and the numbers of those; `None` when there is nothing to be gained.
+fn without_refused(
+    sets: &[&Prepared],
+    plan: &Plan,
+    payload: &Payload,
+    facts: &Facts,
+) -> Option<(Payload, Vec<usize>)> {
+    // The units of a hold that is released were counted for the others.
+    if sets.len() < 2 || !payload.released.is_empty() {
+        return None;
+    }
+    let (mut admitted, mut out) = (Vec::new(), Vec::new());
+    for (number, verdict) in judge(sets, plan, facts).iter().enumerate() {
+        match verdict {
+            Verdict::Admit => admitted.extend(sets.get(number).copied()),
+            Verdict::Replay(_) | Verdict::Refuse(_) => out.push(number),
+        }
+    }
+    if admitted.is_empty() || out.is_empty() {
+        return None;
+    }
+    Some((lay_out(&admitted).ok()?.payload, out))
+}
+
+fn given(now: i64, commit: Uuid, payload: &Payload) -> Given {
     let released: Vec<String> = payload.released.iter().map(ToString::to_string).collect();
-    let given = Given {
+    Given {
         now,
         commit: commit.hyphenated().to_string(),
         released: serde_json::to_string(&released).unwrap_or_else(|_| "[]".to_owned()),
-    };
-    let mut facts = Facts {
-        at: now,
-        ..Facts::default()
-    };
-    let mut holds = true;
-    let mut applied = Applied {
-        at: now,
-        ..Applied::default()
-    };
-    let (mut looking, mut gone) = (true, false);
-    for (number, step) in STEPS.iter().enumerate() {
-        if looking && !matches!(step.phase, Phase::Look(_)) {
-            looking = false;
-            if !holds {
-                return Ok(Ran::Refused(facts));
-            }
-        }
-        let Some(list) = payload.get(step.list) else {
-            continue;
+    }
+}
+
+/// A batch in its transaction.
+struct Batch<'a> {
+    connection: &'a mut SqliteConnection,
+    payload: Payload,
+    given: Given,
+    applied: Applied,
+}
+
+/// What was found before anything was written.
+struct Looked {
+    facts: Facts,
+    /// Whether everything is as needed.
+    holds: bool,
+    /// Whether there are holds that are gone.
+    gone: bool,
+}
+
+impl Batch<'_> {
+    async fn look(&mut self) -> Result<Looked, sqlx::Error> {
+        let mut looked = Looked {
+            facts: Facts {
+                at: self.given.now,
+                ..Facts::default()
+            },
+            holds: true,
+            gone: false,
         };
-        if step.phase == Phase::Sweep && !gone {
-            continue;
-        }
-        let mut rows = Vec::new();
-        for statement in values::statements(number, step, list, &given) {
-            rows.extend(statement.fetch_all(&mut *connection).await?);
-        }
-        match step.phase {
-            Phase::Look(about) => {
-                for row in &rows {
-                    let (found, ok) = read_fact(row, about)?;
-                    holds &= ok;
-                    gone |= frees(&found, about);
-                    answer::add(&mut facts, about, found);
-                }
-            }
-            Phase::Write | Phase::Sweep => {}
-            Phase::History => {
-                for row in &rows {
-                    let key: String = row.try_get(1)?;
-                    let version = answer::version(row.try_get(0)?, &key, row.try_get(2)?);
-                    applied.versions.extend(version);
-                }
+        for (number, step) in STEPS.iter().enumerate() {
+            let Phase::Look(about) = step.phase else { continue };
+            for row in self.run(number, step).await? {
+                let (found, ok) = read_fact(&row, about)?;
+                looked.holds &= ok;
+                looked.gone |= frees(&found, about);
+                answer::add(&mut looked.facts, about, found);
             }
         }
+        Ok(looked)
     }
-    if plan.writes {
-        let answer = answer::text(&applied);
+
+    async fn write(&mut self, gone: bool) -> Result<(), sqlx::Error> {
+        for (number, step) in STEPS.iter().enumerate() {
+            match step.phase {
+                Phase::Look(_) => continue,
+                Phase::Sweep if !gone => continue,
+                Phase::Sweep | Phase::Write | Phase::History => {}
+            }
+            let rows = self.run(number, step).await?;
+            if step.phase != Phase::History {
+                continue;
+            }
+            for row in &rows {
+                let key: String = row.try_get(1)?;
+                let version = answer::version(row.try_get(0)?, &key, row.try_get(2)?);
+                self.applied.versions.extend(version);
+            }
+        }
+        Ok(())
+    }
+
+    async fn record(&mut self) -> Result<(), sqlx::Error> {
         sqlx::query(COMMIT_ROW)
-            .bind(&given.commit)
-            .bind(answer)
-            .bind(now)
-            .execute(connection)
+            .bind(&self.given.commit)
+            .bind(answer::text(&self.applied))
+            .bind(self.given.now)
+            .execute(&mut *self.connection)
             .await?;
+        Ok(())
     }
-    Ok(Ran::Applied(applied))
+
+    /// A step, unless its list has no rows.
+    async fn run(&mut self, number: usize, step: &Step) -> Result<Vec<SqliteRow>, sqlx::Error> {
+        let mut rows = Vec::new();
+        let Some(list) = self.payload.get(step.list) else {
+            return Ok(rows);
+        };
+        for statement in values::statements(number, step, list, &self.given) {
+            rows.extend(statement.fetch_all(&mut *self.connection).await?);
+        }
+        Ok(rows)
+    }
 }
 
 /// Whether a level has holds that are gone.

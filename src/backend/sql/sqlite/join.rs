@@ -116,7 +116,7 @@ impl Guest for SqliteGuest<'_> {
     }
 
     async fn run(&mut self, commit: Uuid, plan: &mut Plan) -> Ran {
-        match steps(self.connection, commit, self.shift, plan).await {
+        match steps(self.connection, commit, self.shift, &[], plan).await {
             Ok(ran) => ran,
             Err(error) => Ran::Failed {
                 error: joining(error),

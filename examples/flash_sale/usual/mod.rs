@@ -1,0 +1,110 @@
+//! The same sale as it is usually written by hand: one transaction for each order, in a few tables of its own.
+//!
+//! It is made with care: statements are prepared once, a plain read sends late buyers away before a transaction is begun,
+//! and the row that everybody wants is locked last, for the shortest time. It keeps less than the shop does, which also
+//! writes carts, versions and a history.
+
+#[cfg(feature = "postgres")]
+mod postgres;
+mod sqlite;
+
+#[cfg(feature = "postgres")]
+use sqlx::postgres::PgPool;
+use sqlx::sqlite::SqlitePool;
+
+use crate::Outcome;
+use crate::arguments::Arguments;
+use crate::crowd::Answer;
+use crate::crowd::Sale;
+use crate::venue::Venue;
+
+const SKU: &str = "CONSOLE";
+const PRICE: i64 = 499_00;
+
+/// Both engines take it.
+const TABLES: &str = "
+    CREATE TABLE usual_stock (sku text PRIMARY KEY, on_hand bigint NOT NULL, allocated bigint NOT NULL);
+    CREATE TABLE usual_keys (claim_key text PRIMARY KEY, order_id uuid NOT NULL);
+    CREATE TABLE usual_orders (id uuid PRIMARY KEY, total bigint NOT NULL);
+    CREATE TABLE usual_lines (
+        order_id uuid NOT NULL, number bigint NOT NULL, sku text NOT NULL, quantity bigint NOT NULL,
+        unit_price bigint NOT NULL, PRIMARY KEY (order_id, number)
+    );
+    CREATE TABLE usual_movements (
+        order_id uuid NOT NULL, sku text NOT NULL, allocated bigint NOT NULL, PRIMARY KEY (order_id, sku)
+    );";
+
+const STOCK: &str = "INSERT INTO usual_stock (sku, on_hand, allocated) VALUES ($1, $2, 0)";
+const LEFT: &str = "SELECT on_hand - allocated FROM usual_stock WHERE sku = $1";
+const KEY: &str = "INSERT INTO usual_keys (claim_key, order_id) VALUES ($1, $2)";
+const ORDER: &str = "INSERT INTO usual_orders (id, total) VALUES ($1, $2)";
+const LINE: &str =
+    "INSERT INTO usual_lines (order_id, number, sku, quantity, unit_price) VALUES ($1, 1, $2, 1, $3)";
+const MOVEMENT: &str = "INSERT INTO usual_movements (order_id, sku, allocated) VALUES ($1, $2, 1)";
+/// Locks the row until the transaction ends.
+const TAKE: &str = "UPDATE usual_stock SET allocated = allocated + 1 WHERE sku = $1 AND allocated < on_hand";
+const SOLD: &str = "SELECT allocated, (SELECT count(*) FROM usual_orders) FROM usual_stock WHERE sku = $1";
+
+/// Connections of who does it by hand.
+#[derive(Clone, Debug)]
+pub(crate) enum Usual {
+    Sqlite(SqlitePool),
+    #[cfg(feature = "postgres")]
+    Postgres(PgPool),
+}
+
+impl Usual {
+    async fn open(&self, units: i64) -> Outcome {
+        match self {
+            Self::Sqlite(pool) => sqlite::open(pool, units).await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(pool) => postgres::open(pool, units).await,
+        }
+    }
+
+    async fn buy(self, key: String) -> Outcome<Answer> {
+        match &self {
+            Self::Sqlite(pool) => sqlite::buy(pool, &key).await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(pool) => postgres::buy(pool, &key).await,
+        }
+    }
+
+    /// Units that the stock says are sold, and orders.
+    async fn sold(&self) -> Outcome<(i64, i64)> {
+        match self {
+            Self::Sqlite(pool) => Ok(sqlx::query_as(SOLD).bind(SKU).fetch_one(pool).await?),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(pool) => Ok(sqlx::query_as(SOLD).bind(SKU).fetch_one(pool).await?),
+        }
+    }
+
+    async fn close(&self) {
+        match self {
+            Self::Sqlite(pool) => pool.close().await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// The whole sale.
+pub(crate) async fn sell(venue: &Venue, arguments: &Arguments) -> Outcome<Sale> {
+    let usual = venue.usual().await?;
+    usual.open(i64::try_from(arguments.units)?).await?;
+    let keys = (0..arguments.buyers)
+        .map(|buyer| format!("buy-{buyer}"))
+        .collect();
+    let till = usual.clone();
+    let sale = Sale::hold("the usual way", keys, arguments.callers, move |key| {
+        till.clone().buy(key)
+    })
+    .await?;
+    let (units, orders) = usual.sold().await?;
+    usual.close().await;
+    let sold = i64::try_from(sale.sold())?;
+    if (units, orders) != (sold, sold) {
+        return Err(format!("the usual way: {sold} buyers, {orders} orders, {units} units").into());
+    }
+    Ok(sale)
+}
