@@ -5,6 +5,8 @@ mod culprit;
 mod fair;
 mod full;
 mod gate;
+mod locks;
 mod lost;
 mod refused;
+mod turns;
 mod twins;
