@@ -51,6 +51,7 @@ async fn the_shop_answers_as_its_model_does(ground: Ground) {
     while stage.acts() < enough() {
         let mut runner = TestRunner::new(Config {
             cases: 20,
+            max_shrink_iters: 4_000,
             rng_seed: RngSeed::Fixed(dice.draw()),
             failure_persistence: Some(Box::new(FileFailurePersistence::Direct(FAILED_BEFORE))),
             ..Config::default()

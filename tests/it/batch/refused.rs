@@ -24,6 +24,7 @@ use crate::support::units;
 on!([file postgres]
     units_of_a_neighbour_that_fails_are_there_for_the_next
     a_refusal_does_not_count_what_a_refused_neighbour_gave_up
+    units_arrive_beside_a_refused_neighbour_where_too_many_were_promised
 );
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -94,5 +95,34 @@ async fn a_refusal_does_not_count_what_a_refused_neighbour_gave_up(ground: Groun
         (refused.shortages()[0].requested, refused.shortages()[0].available),
         (4, 0)
     );
+    shop.assert_sound().await;
+}
+
+async fn units_arrive_beside_a_refused_neighbour_where_too_many_were_promised(ground: Ground) {
+    let shop = ground.open().await;
+    Gate::build(&ground).await;
+    shop.stock("MUG", 3).await;
+    shop.inventory().hold(&[line("MUG", 2)], HOUR).await.unwrap();
+    shop.inventory()
+        .adjust("MUG", &berlin(), -2, "broken")
+        .await
+        .unwrap();
+    assert_eq!(shop.level("MUG").await.available(), -1);
+    let seller = shop.clone();
+    let receive: Call<Result<(), Error>> = Box::pin(async move {
+        let received = seller.inventory().receive("MUG", &berlin(), 1).await;
+        received.map(drop)
+    });
+    let short = hold(&shop, vec![line("MUG", 1)]);
+    let gate = Gate::close(&ground, &shop).await;
+    let mut calls = vec![Box::pin(async move { short.await.map(drop) }) as Call<_>, receive];
+    begin_all(&mut calls).await;
+    gate.open().await;
+    let mut answers = finish(calls).await;
+    let (second, first) = (answers.pop().unwrap(), answers.pop().unwrap());
+    assert_eq!(first.unwrap_err().kind(), ErrorKind::InsufficientStock);
+    // A step that takes nothing is never short.
+    second.unwrap();
+    assert_eq!(shop.level("MUG").await.on_hand, 2);
     shop.assert_sound().await;
 }
