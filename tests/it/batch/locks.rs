@@ -10,9 +10,10 @@ use crate::support::share;
 use crate::support::sku;
 use crate::support::units;
 
-const SKUS: usize = 6;
-const HOLDS: usize = 1_500;
-const CALLERS: usize = 24;
+/// Many, so that it takes a while to lock them all.
+const SKUS: usize = 200;
+const HOLDS: usize = 240;
+const CALLERS: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn batches_that_cross_each_other_end_in_no_deadlock() {
@@ -20,10 +21,18 @@ async fn batches_that_cross_each_other_end_in_no_deadlock() {
     let Some((_server, ground)) = Ground::own_server().await else {
         return;
     };
+    // Sooner than a batch gives up waiting for a lock and goes aside.
+    ground.plain("ALTER SYSTEM SET deadlock_timeout = '10ms'").await;
+    ground.plain("SELECT pg_reload_conf()").await;
     let shops = ground.open_two().await;
-    for number in 0..SKUS {
-        shops[0].stock(&format!("MUG-{number}"), 1_000_000).await;
-    }
+    let delivery: Vec<_> = (0..SKUS)
+        .map(|number| (sku(&format!("MUG-{number}")), units(10_000)))
+        .collect();
+    shops[0]
+        .inventory()
+        .receive_many(&berlin(), &delivery)
+        .await
+        .unwrap();
     let sellers = shops.clone();
     let holds = share(CALLERS, HOLDS, move |number| {
         let shop = sellers[number % 2].clone();
@@ -33,10 +42,9 @@ async fn batches_that_cross_each_other_end_in_no_deadlock() {
                 location: berlin(),
                 quantity: units(1),
             };
-            // Each way round, and now more, now fewer of them.
-            let lines = match number / 2 % 3 {
-                0 => vec![line(number), line(number + 1)],
-                1 => vec![line(number + 1), line(number)],
+            // Each way round, from another one each time.
+            let lines: Vec<_> = match number / 2 % 2 {
+                0 => (0..SKUS).map(|step| line(number + step)).collect(),
                 _ => (0..SKUS).map(|step| line(number + SKUS - step)).collect(),
             };
             shop.inventory().hold(&lines, Duration::from_secs(600)).await
