@@ -87,7 +87,9 @@ impl Shelf {
         shop.inventory()
             .receive(self.hot.clone(), &goods::location()?, units)
             .await?;
-        self.prices.add(shop, &self.hot).await
+        let price = Prices::ask(shop, std::slice::from_ref(&self.hot)).await?;
+        self.prices.lines.extend(price.lines);
+        Ok(())
     }
 
     /// So many quotes of new carts, in a sequence that every run repeats.

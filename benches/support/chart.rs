@@ -20,8 +20,10 @@ pub(crate) struct Group {
 
 /// Told apart by people who do not see all colours (Okabe and Ito).
 const COLOURS: [&str; 4] = ["#0072b2", "#e69f00", "#999999", "#56b4e9"];
-const WIDTH: f64 = 930.0;
-const LEFT: f64 = 330.0;
+/// The longest bar.
+const LONGEST: f64 = 510.0;
+/// A letter of a name.
+const LETTER: f64 = 6.0;
 const RIGHT: f64 = 90.0;
 const BAR: f64 = 14.0;
 const GAP: f64 = 12.0;
@@ -37,8 +39,11 @@ impl Chart {
             .flat_map(|group| &group.values)
             .copied()
             .fold(1.0, f64::max);
+        let letters = self.groups.iter().map(|group| group.name.chars().count()).max();
+        let left = (count(letters.unwrap_or_default()) * LETTER + 26.0).max(260.0);
+        let width = left + LONGEST + RIGHT;
         let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" \
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" \
              font-size=\"12\" role=\"img\" aria-label=\"{0}\">\n<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
              <text x=\"16\" y=\"24\" font-size=\"15\" font-weight=\"bold\" fill=\"#111111\">{0}</text>\n",
             escape(self.title)
@@ -62,16 +67,16 @@ impl Chart {
             let _ = writeln!(
                 svg,
                 "<text x=\"{}\" y=\"{middle}\" text-anchor=\"end\" fill=\"#111111\">{name}</text>",
-                LEFT - 10.0
+                left - 10.0
             );
             for (value, colour) in group.values.iter().zip(COLOURS) {
-                let length = value / most * (WIDTH - LEFT - RIGHT);
+                let length = value / most * LONGEST;
                 let _ = writeln!(
                     svg,
-                    "<rect x=\"{LEFT}\" y=\"{y}\" width=\"{length:.1}\" height=\"{}\" fill=\"{colour}\"/>\
+                    "<rect x=\"{left}\" y=\"{y}\" width=\"{length:.1}\" height=\"{}\" fill=\"{colour}\"/>\
                      <text x=\"{:.1}\" y=\"{}\" fill=\"#111111\">{}</text>",
                     BAR - 2.0,
-                    LEFT + length + 6.0,
+                    left + length + 6.0,
                     y + BAR - 4.0,
                     grouped(*value)
                 );

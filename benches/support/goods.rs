@@ -80,7 +80,7 @@ pub(crate) async fn carts(shop: &Stockroom, baskets: impl Iterator<Item = Vec<Sk
 #[derive(Debug)]
 pub(crate) struct Prices {
     quote: Quote,
-    lines: HashMap<Sku, QuoteLine>,
+    pub(crate) lines: HashMap<Sku, QuoteLine>,
 }
 
 impl Prices {
@@ -96,13 +96,6 @@ impl Prices {
             quote: last.ok_or("a shop without goods")?,
             lines,
         })
-    }
-
-    /// Of a new SKU too.
-    pub(crate) async fn add(&mut self, shop: &Stockroom, sku: &Sku) -> Result<()> {
-        let new = Self::ask(shop, std::slice::from_ref(sku)).await?;
-        self.lines.extend(new.lines);
-        Ok(())
     }
 
     /// Carts of guests, one for each basket, as the shop would quote them.

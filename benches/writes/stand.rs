@@ -89,6 +89,7 @@ impl WriteStand {
             case,
             way,
             prices: Prices::ask(&ground.shop, &skus).await?,
+            ground,
             skus: Arc::new(skus),
             carts: Arc::new(carts),
             callers,

@@ -76,7 +76,7 @@ impl Books {
 /// Puts the product on sale, fills the buyers' carts, and lets them buy.
 pub(crate) async fn sell(venue: &Venue, arguments: &Arguments) -> Outcome<(Sale, Books)> {
     let shop = venue.shop().await?;
-    let console = NewProduct::new("Console").variant(SKU, Money::new(499_00, Currency::USD));
+    let console = NewProduct::new("Console").variant(SKU, Money::new(49_900, Currency::USD));
     shop.products().create(console).await?;
     receive(&shop, arguments.units).await?;
     let quotes = carts(&shop, arguments).await?;

@@ -19,7 +19,7 @@ use crate::crowd::Sale;
 use crate::venue::Venue;
 
 const SKU: &str = "CONSOLE";
-const PRICE: i64 = 499_00;
+const PRICE: i64 = 49_900;
 
 /// Both engines take it.
 const TABLES: &str = "

@@ -1,5 +1,7 @@
 //! The commit program's answer: as rows, and as the text that the commit row keeps.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -7,8 +9,6 @@ use super::committer::Applied;
 use super::judge::Facts;
 use super::plan::Prepared;
 use super::plan::Running;
-#[cfg(feature = "sqlite")]
-use super::plan::key_text;
 use super::plan::parse_key;
 use super::program::Facts as About;
 use super::tables::ROOTS;
@@ -121,30 +121,38 @@ pub(super) fn version(aggregate: &str, key: &str, version: i64) -> Option<((Aggr
 
 /// The answer of a batch as the commit row keeps it.
 #[cfg(feature = "sqlite")]
-pub(super) fn text(applied: &Applied) -> String {
-    let versions: Vec<_> = applied
-        .versions
-        .iter()
-        .map(|((aggregate, key), version)| (aggregate.as_str(), key_text(key), version.stored()))
-        .collect();
+pub(super) fn text(applied: &Applied, changed: &BTreeMap<(Aggregate, RowKey), usize>) -> String {
+    let mut versions: BTreeMap<&str, Vec<Option<i64>>> = BTreeMap::new();
+    for (place, n) in changed {
+        let of = versions.entry(place.0.as_str()).or_default();
+        of.resize(of.len().max(n + 1), None);
+        if let Some(version) = of.get_mut(*n) {
+            *version = applied.versions.get(place).map(|version| version.stored());
+        }
+    }
     serde_json::json!({ "at": applied.at, "versions": versions, "out": applied.out }).to_string()
 }
 
 #[derive(Deserialize)]
 struct Kept {
     at: i64,
-    versions: Vec<(String, String, i64)>,
+    /// Of each aggregate the versions in the order of its change list, as far as there are rows.
+    versions: BTreeMap<String, Option<Vec<Option<i64>>>>,
     #[serde(default)]
     out: Vec<usize>,
 }
 
-/// Reads the answer that a commit row kept.
-pub(super) fn applied(text: &str) -> Result<Applied> {
+/// Reads the answer that a commit row kept, of a batch that changed these rows.
+pub(super) fn applied(text: &str, changed: &BTreeMap<(Aggregate, RowKey), usize>) -> Result<Applied> {
     let kept: Kept = parse(text)?;
-    let versions = kept
-        .versions
+    let version = |aggregate: &Aggregate, n: &usize| {
+        let versions = kept.versions.get(aggregate.as_str())?.as_ref()?;
+        let version = versions.get(*n).copied().flatten()?;
+        u64::try_from(version).ok().map(Version::from)
+    };
+    let versions = changed
         .iter()
-        .filter_map(|(aggregate, key, at)| version(aggregate, key, *at));
+        .filter_map(|(place, n)| Some((place.clone(), version(&place.0, n)?)));
     Ok(Applied {
         at: kept.at,
         versions: versions.collect(),
@@ -183,10 +191,14 @@ pub(super) enum Answer {
 
 /// Reads an answer: what was applied, or the facts of a refusal, each with the number of its step.
 #[cfg(feature = "postgres")]
-pub(super) fn read(text: &str, about: impl Fn(usize) -> Option<About>) -> Result<Answer> {
+pub(super) fn read(
+    text: &str,
+    changed: &BTreeMap<(Aggregate, RowKey), usize>,
+    about: impl Fn(usize) -> Option<About>,
+) -> Result<Answer> {
     let decision: Decision = parse(text)?;
     if decision.ok {
-        let applied = applied(text)?;
+        let applied = applied(text, changed)?;
         let facts = match applied.out.as_slice() {
             [] => Facts::default(),
             _ => facts(text, about)?,

@@ -71,7 +71,7 @@ pub(in crate::backend::sql) trait Engine: Send + Sized + 'static {
     async fn run(&mut self, commit: Uuid, sets: &[&Prepared], plan: &mut Plan) -> Ran;
 
     /// Makes sure that the commit never happens, or tells what it answered.
-    async fn resolve(&mut self, commit: Uuid) -> Result<Option<Applied>>;
+    async fn resolve(&mut self, commit: Uuid, plan: &Plan) -> Result<Option<Applied>>;
 }
 
 /// How a database transaction ended.

@@ -14,6 +14,7 @@ use crate::backend::sql::epoch::restored;
 use crate::backend::sql::judge::Facts;
 use crate::backend::sql::judge::Verdict;
 use crate::backend::sql::judge::judge;
+use crate::backend::sql::plan::Plan;
 use crate::backend::sql::plan::Prepared;
 use crate::backend::sql::plan::Together;
 use crate::backend::sql::plan::lay_out;
@@ -270,7 +271,7 @@ impl<E: Engine> Worker<E> {
                 }
                 Attempt::Answered
             }
-            Ran::Unknown(lost) => self.resolve(commit, batch, lost).await,
+            Ran::Unknown(lost) => self.resolve(commit, &plan, batch, lost).await,
         }
     }
 
@@ -301,13 +302,19 @@ impl<E: Engine> Worker<E> {
     }
 
     /// After a lost reply: the truth, found on a fresh connection.
-    async fn resolve(&mut self, commit: Uuid, batch: &mut Vec<Job>, lost: Error) -> Attempt {
+    async fn resolve(
+        &mut self,
+        commit: Uuid,
+        plan: &Plan,
+        batch: &mut Vec<Job>,
+        lost: Error,
+    ) -> Attempt {
         let last = batch.iter().map(|job| job.deadline.instant()).max();
         let until = last.unwrap_or_else(Instant::now) + AFTERMATH;
         let mut attempt = 0;
         while Instant::now() < until {
             if self.engine.ready().await.is_ok() {
-                match self.engine.resolve(commit).await {
+                match self.engine.resolve(commit, plan).await {
                     Ok(Some(applied)) => {
                         // What was found of those that are out is lost: they go again.
                         *batch = answer(std::mem::take(batch), &applied);

@@ -6,6 +6,7 @@ use super::numbered;
 use super::signed;
 use crate::backend::sql::program::List;
 use crate::model::Aggregate;
+use crate::model::RowKey;
 use crate::spi::store::CartLineStep;
 use crate::spi::store::Delta;
 use std::collections::BTreeMap;
@@ -40,7 +41,7 @@ impl Plan {
             self.lines.insert(place, n);
         }
         for (cart, (of, step)) in carts {
-            let mut row = self.payload.list(List::Change(Aggregate::Cart)).row_of(of);
+            let mut row = self.change(of, Aggregate::Cart, RowKey::Id(cart));
             row.id(cart);
             row.distance(step.ttl);
         }

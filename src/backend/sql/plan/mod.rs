@@ -9,15 +9,18 @@ mod prepared;
 mod stock;
 
 use crate::backend::sql::program::List;
+use crate::backend::sql::rows::RowWriter;
 use crate::backend::sql::rows::Rows;
 use crate::backend::sql::tables::Change;
 use crate::backend::sql::tables::Root;
+use crate::backend::sql::tables::write_key;
 use crate::error::Result;
 use crate::model::Aggregate;
 use crate::model::LocationId;
 use crate::model::RowKey;
 use crate::model::Settlement;
 use crate::model::Sku;
+use crate::spi::changes::ChangeAction;
 use crate::spi::store::Delta;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -69,11 +72,14 @@ pub(in crate::backend::sql) struct Plan {
     /// The epoch that the sets were made in.
     pub(in crate::backend::sql) epoch: i64,
     /// How many sets there are.
+    #[cfg(feature = "postgres")]
     pub(in crate::backend::sql) sets: i32,
     /// Whether anything is written; a batch that only validates reads leaves no commit row.
     pub(in crate::backend::sql) writes: bool,
     /// The sets that cannot be left out of the batch by themselves: what they do to a row or hold is one with what others do.
     pub(in crate::backend::sql) shared: BTreeSet<i32>,
+    /// Position of each row that deltas change in the change list of its aggregate.
+    pub(in crate::backend::sql) changed: BTreeMap<(Aggregate, RowKey), usize>,
     /// Position of each row in the check list of its root.
     pub(in crate::backend::sql) rows: BTreeMap<(Aggregate, RowKey), usize>,
     pub(in crate::backend::sql) levels: BTreeMap<LevelKey, usize>,
@@ -84,6 +90,7 @@ pub(in crate::backend::sql) struct Plan {
 /// Lays out the write sets of one database transaction; they must not [collide](Together).
 pub(in crate::backend::sql) fn lay_out(sets: &[&Prepared]) -> Result<Plan> {
     let mut plan = Plan {
+        #[cfg(feature = "postgres")]
         sets: i32::try_from(sets.len()).unwrap_or(i32::MAX),
         epoch: sets.first().map_or(0, |one| one.set.epoch),
         writes: sets.iter().any(|one| !one.set.is_read_only()),
@@ -99,6 +106,7 @@ pub(in crate::backend::sql) fn lay_out(sets: &[&Prepared]) -> Result<Plan> {
             plan.shared.insert(set);
         }
         plan.payload.append(&one.payload, set);
+        plan.record(set, one);
     }
     Ok(plan)
 }
@@ -117,6 +125,28 @@ impl Plan {
         if *of != set {
             self.shared.extend([*of, set]);
             *of = COMMON;
+        }
+    }
+
+    /// Starts the row of the change list that adds up what deltas do to a row.
+    fn change(&mut self, of: i32, aggregate: Aggregate, key: RowKey) -> RowWriter<'_> {
+        let rows = self.payload.list(List::Change(aggregate));
+        let n = rows.count;
+        self.changed.insert((aggregate, key), n);
+        let mut row = rows.row_of(of);
+        row.int(signed(n));
+        row
+    }
+
+    /// The history of what the deltas of a set change.
+    fn record(&mut self, set: i32, one: &Prepared) {
+        for place in &one.changed {
+            let n = self.changed.get(place).copied().unwrap_or_default();
+            let mut row = self.payload.list(List::Record(place.0)).row_of(set);
+            one.author(&mut row, ChangeAction::Delta);
+            row.text(&key_text(&place.1));
+            row.int(signed(n));
+            write_key(&place.1, &mut row);
         }
     }
 
@@ -142,7 +172,7 @@ impl Plan {
                 root.delta,
                 [Change::Add(_), Change::Add(_), Change::Add(_)]
             ));
-            let mut row = self.payload.list(List::Change(root.aggregate)).row_of(of);
+            let mut row = self.change(of, root.aggregate, RowKey::Id(id));
             row.id(id);
             row.int(sum.authorized);
             row.int(sum.captured);

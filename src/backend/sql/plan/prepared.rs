@@ -43,6 +43,8 @@ pub(in crate::backend::sql) struct Prepared {
     pub(in crate::backend::sql) changed: BTreeSet<(Aggregate, RowKey)>,
     /// Bytes of its rows.
     pub(in crate::backend::sql) bytes: usize,
+    actor: String,
+    events: String,
     pub(super) taken: Vec<Taken>,
     pub(super) needs: Vec<((Aggregate, RowKey), RowNeed)>,
     /// The rows that are the set's alone.
@@ -72,6 +74,8 @@ impl Prepared {
         let footprint = Footprint::of(&set, keys.map(|key| (key.space, key.key.as_str())));
         let mut prepared = Self {
             footprint,
+            actor: set.actor.to_string(),
+            events: events(&set),
             taken: taken(&set, &claims, &releases),
             needs: needs_of(&set),
             changed: set.deltas.iter().flat_map(Delta::touched).collect(),
@@ -114,20 +118,19 @@ impl Prepared {
                 Delta::CartLine(_) | Delta::Order { .. } | Delta::Payment { .. } => {}
             }
         }
-        self.record(&mut payload)?;
+        self.record(&mut payload);
         Ok(payload)
     }
 
-    /// The history of the set.
-    fn record(&self, payload: &mut Payload) -> Result<()> {
-        let names: Vec<&str> = self.set.events.iter().map(|event| event.name.as_str()).collect();
-        let events = serde_json::to_string(&names).unwrap_or_else(|_| "[]".to_owned());
-        let actor = self.set.actor.to_string();
-        let begin = |row: &mut RowWriter<'_>, action: ChangeAction| {
-            row.text(action.as_str());
-            row.text(&actor);
-            row.text(&events);
-        };
+    /// Begins a row of the history.
+    pub(super) fn author(&self, row: &mut RowWriter<'_>, action: ChangeAction) {
+        row.text(action.as_str());
+        row.text(&self.actor);
+        row.text(&self.events);
+    }
+
+    /// The history of what the set puts and deletes.
+    fn record(&self, payload: &mut Payload) {
         let puts = self.set.puts.iter().map(|put| {
             let version = put.expected.map_or(Version::FIRST, Version::next);
             let (aggregate, key) = (put.record.aggregate(), put.record.key());
@@ -139,19 +142,17 @@ impl Prepared {
         });
         for (action, aggregate, key, version) in puts.chain(deletes) {
             let mut row = payload.list(List::RecordKnown).row();
-            begin(&mut row, action);
+            self.author(&mut row, action);
             row.text(aggregate.as_str());
             row.text(&key_text(&key));
             row.int(version.stored());
         }
-        for (aggregate, key) in &self.changed {
-            let root = Root::of(*aggregate)?;
-            let mut row = payload.list(List::Record(root.aggregate)).row();
-            begin(&mut row, ChangeAction::Delta);
-            write_key(key, &mut row);
-        }
-        Ok(())
     }
+}
+
+fn events(set: &WriteSet) -> String {
+    let names: Vec<&str> = set.events.iter().map(|event| event.name.as_str()).collect();
+    serde_json::to_string(&names).unwrap_or_else(|_| "[]".to_owned())
 }
 
 impl Payload {

@@ -6,6 +6,7 @@ use super::numbered;
 use super::signed;
 use crate::backend::sql::program::List;
 use crate::model::Aggregate;
+use crate::model::RowKey;
 use crate::model::LocationId;
 use crate::model::Sku;
 use crate::spi::store::Delta;
@@ -121,7 +122,8 @@ impl Plan {
                 row.text(sku.as_str());
                 row.text(location.as_str());
             }
-            let mut row = self.payload.list(List::Change(Aggregate::Level)).row_of(level.of);
+            let key = RowKey::Level(sku.clone(), location.clone());
+            let mut row = self.change(level.of, Aggregate::Level, key);
             row.text(sku.as_str());
             row.text(location.as_str());
             row.int(level.running.on_hand);

@@ -18,10 +18,14 @@ use crate::backend::sql::program::LookUp;
 use crate::backend::sql::program::Phase;
 use crate::backend::sql::program::Spelling;
 use crate::backend::sql::program::Step;
+use crate::backend::sql::program::VersionAfter;
 use crate::backend::sql::rows::Lane;
 use crate::backend::sql::rows::Widths;
 use crate::backend::sql::tables::Column;
 use crate::backend::sql::tables::Kind;
+use crate::backend::sql::tables::ROOTS;
+use crate::backend::sql::tables::Root;
+use crate::model::Aggregate;
 
 pub(super) static STEPS: LazyLock<Vec<Step>> = LazyLock::new(|| program::steps(&PostgresSpelling));
 
@@ -36,12 +40,15 @@ pub(super) struct Function {
 /// of the connection, by itself or to build a hash of it: only loops that look each row up by its key stay as fast when
 /// the table grows. And what is forbidden is priced so high that the server would compile each plan to machine code, which
 /// takes milliseconds.
+///
+/// What is updated is joined all the same, and a plan of a nearly empty table reads the table from end to end. So plans are
+/// made anew (`p_anew`) as a connection grows older, for the tables as they are by then.
 const SETTINGS: &str = "SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off \
-     SET plan_cache_mode = force_generic_plan";
+     SET enable_material = off SET enable_memoize = off SET plan_cache_mode = force_generic_plan";
 
 /// `p_lists` tells of each list how many rows it has and where in the arrays they are, `p_sets` of each row whose it is,
 /// `p_shared` which sets cannot be left out by themselves.
-const PARAMETERS: &str = "p_commit uuid, p_shift bigint, p_epoch bigint, p_writes boolean, p_released uuid[], \
+const PARAMETERS: &str = "p_commit uuid, p_shift bigint, p_epoch bigint, p_writes boolean, p_anew boolean, p_released uuid[], \
      p_count integer, p_shared integer[], p_lists integer[], p_sets integer[], p_ints bigint[], p_ids uuid[], p_texts text[]";
 
 pub(super) static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
@@ -56,8 +63,8 @@ pub(super) static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
          LANGUAGE plpgsql {SETTINGS} AS $function$\n{body}\n$function$"
     );
     let call =
-        format!("/* stockroom commit */ SELECT {name}($1::uuid, $2::bigint, $3::bigint, $4::boolean, $5::uuid[], $6::integer, \
-         $7::integer[], $8::integer[], $9::integer[], $10::bigint[], $11::uuid[], $12::text[])");
+        format!("/* stockroom commit */ SELECT {name}($1::uuid, $2::bigint, $3::bigint, $4::boolean, $5::boolean, $6::uuid[], $7::integer, \
+         $8::integer[], $9::integer[], $10::integer[], $11::bigint[], $12::uuid[], $13::text[])");
     Function { name, create, call }
 });
 
@@ -65,7 +72,7 @@ pub(super) static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
 pub(super) fn about(step: usize) -> Option<Facts> {
     match STEPS.get(step)?.phase {
         Phase::Look(about) => Some(about),
-        Phase::Write | Phase::Sweep | Phase::History => None,
+        Phase::Write | Phase::Sweep | Phase::Change(_) | Phase::History => None,
     }
 }
 
@@ -101,8 +108,9 @@ impl Spelling for PostgresSpelling {
             .iter()
             .map(|column| format!("t.{0} = r.{0}", column.0))
             .collect();
+        // Without a lock the limit keeps it what it is, a look-up of each row by its key.
         let lock = match lock {
-            Lock::None => "",
+            Lock::None => " LIMIT 1",
             Lock::Share => " FOR SHARE",
             Lock::Write => " FOR NO KEY UPDATE",
         };
@@ -114,6 +122,25 @@ impl Spelling for PostgresSpelling {
 
     fn is_released(&self, column: &str) -> String {
         format!("{column} = ANY(p_released)")
+    }
+
+    // A release of a hold may name a level that was never there: nothing of it was changed.
+    fn version_after(&self, root: &Root) -> VersionAfter {
+        let version = format!("v_{}[r.n + 1]", root.table);
+        VersionAfter {
+            from: format!("WHERE {version} IS NOT NULL"),
+            value: version,
+            returning: "",
+        }
+    }
+
+    // Another transaction may take a key meanwhile: then the unique index says so.
+    fn new_claims(&self) -> (&'static str, &'static str) {
+        (
+            "NOT v_taken OR NOT EXISTS (SELECT 1 FROM stockroom_claims AS t WHERE t.space = r.space AND t.claim_key = r.claim_key \
+             AND t.owner = r.owner)",
+            "",
+        )
     }
 
     fn id_text(&self, column: &str) -> String {
@@ -157,13 +184,22 @@ fn figures(list: List) -> [String; arrays::FIGURES] {
 
 const CLOCK: &str = "p_shift + (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
-/// A unique key that another transaction took since it was looked at: the batch runs again on fresh facts.
-pub(super) const RACED: &str = "SR001";
-
 fn body() -> String {
+    let changed = STEPS.iter().filter_map(|step| match step.phase {
+        Phase::Change(aggregate) => Some(aggregate),
+        _ => None,
+    });
+    let (mut declared, mut told) = (String::new(), Vec::new());
+    for aggregate in changed {
+        let versions = versions(aggregate);
+        // Writing to a String cannot fail.
+        let _ = writeln!(declared, "  {versions} bigint[];");
+        told.push(format!("'{}', {versions}", aggregate.as_str()));
+    }
     let mut text = format!(
         "DECLARE\n  v_now bigint := {CLOCK};\n  v_out integer[];\n  v_only integer[];\n  v_whole boolean := false;\n  v_found jsonb;\n  \
-         v_facts jsonb := '[]';\n  v_versions jsonb := '[]';\n  v_answer jsonb;\n  v_epoch bigint;\n  v_gone boolean := false;\n  v_rows bigint;\nBEGIN\n  \
+         v_facts jsonb := '[]';\n  v_numbers bigint[];\n  v_taken boolean := false;\n  v_answer jsonb;\n  v_epoch bigint;\n  v_gone boolean := false;\n{declared}BEGIN\n  \
+         IF p_anew THEN\n    DISCARD PLANS;\n  END IF;\n  \
          SELECT m.value INTO v_epoch FROM stockroom_meta AS m WHERE m.name = 'epoch';\n  \
          IF v_epoch <> p_epoch THEN\n    \
          RETURN jsonb_build_object('ok', false, 'epoch', v_epoch)::text;\n  END IF;\n"
@@ -196,18 +232,23 @@ fn body() -> String {
     for step in STEPS.iter() {
         match step.phase {
             Phase::Look(_) => {}
-            Phase::Write => add(&mut text, step, &write(step)),
+            Phase::Write | Phase::History => add(&mut text, step, &format!("    {};\n", step.sql)),
+            Phase::Change(aggregate) => add(&mut text, step, &change(step, aggregate)),
             Phase::Sweep => add(
                 &mut text,
                 step,
                 &format!("    IF v_gone THEN\n      {};\n    END IF;\n", step.sql),
             ),
-            Phase::History => add(&mut text, step, &history(step)),
         }
     }
+    let _ = writeln!(
+        text,
+        "  v_answer := jsonb_build_object('ok', true, 'at', v_now, 'out', coalesce(v_out, '{{}}'), \
+         'versions', jsonb_build_object({}));",
+        told.join(", ")
+    );
     text.push_str(
-        "  v_answer := jsonb_build_object('ok', true, 'at', v_now, 'versions', v_versions, 'out', coalesce(v_out, '{}'));\n  \
-         IF p_writes THEN\n    \
+        "  IF p_writes THEN\n    \
          INSERT INTO stockroom_commits (id, answer, at) VALUES (p_commit, v_answer::text, v_now);\n  END IF;\n  \
          IF v_out IS NOT NULL THEN\n    v_answer := v_answer || jsonb_build_object('facts', v_facts);\n  END IF;\n  \
          RETURN v_answer::text;\nEND;",
@@ -232,6 +273,11 @@ fn look(step: &Step) -> String {
     let out = format!(
         "v_out || array_agg(p_sets[{first_row} + y.n::integer]) FILTER (WHERE y.ok IS NOT TRUE)"
     );
+    if step.phase == Phase::Look(Facts::Claim) {
+        return format!(
+            "    SELECT {out}, bool_or(y.f1 IS NOT NULL) INTO v_out, v_taken FROM ({sql}) AS y;\n"
+        );
+    }
     if step.phase == Phase::Look(Facts::Level) {
         return format!(
             "    SELECT {out}, bool_or(y.f5 <> 0) INTO v_out, v_gone FROM ({sql}) AS y;\n"
@@ -250,27 +296,22 @@ fn facts(number: usize, step: &Step, about: Facts) -> String {
     )
 }
 
-fn write(step: &Step) -> String {
-    let sql = &step.sql;
-    if step.list != List::Claims {
-        return format!("    {sql};\n");
-    }
-    // Fewer rows than keys: some were there, its owner's or another's that was faster.
+/// Keeps the versions in the order of the list; where rows are missing, NULL takes their places.
+fn change(step: &Step, aggregate: Aggregate) -> String {
+    let [rows, ..] = figures(step.list);
+    let versions = versions(aggregate);
     format!(
-        "    {sql};\n    GET DIAGNOSTICS v_rows = ROW_COUNT;\n    \
-         IF v_rows < {} AND EXISTS (SELECT 1 FROM {} AS r \
-         JOIN stockroom_claims AS t ON t.space = r.space AND t.claim_key = r.claim_key WHERE t.owner <> r.owner) THEN\n      \
-         RAISE EXCEPTION 'a key was taken meanwhile' USING ERRCODE = '{RACED}';\n    END IF;\n",
-        figures(List::Claims)[0],
-        PostgresSpelling.admitted(List::Claims, &program::TAKEN)
+        "    WITH u AS ({} RETURNING r.n AS n, t.version AS version) \
+         SELECT array_agg(u.version ORDER BY u.n), array_agg(u.n ORDER BY u.n) INTO {versions}, v_numbers FROM u;\n    \
+         IF coalesce(cardinality({versions}), 0) < {rows} THEN\n      \
+         {versions} := ARRAY(SELECT {versions}[array_position(v_numbers, i)] FROM generate_series(0::bigint, {rows} - 1) AS i);\n    \
+         END IF;\n",
+        step.sql
     )
 }
 
-/// Many write sets of a batch may have changed one aggregate: its version is told once.
-fn history(step: &Step) -> String {
-    format!(
-        "    WITH d AS ({}) SELECT v_versions || coalesce(jsonb_agg(jsonb_build_array(e.aggregate, e.row_key, e.version)), '[]') \
-         INTO v_versions FROM (SELECT DISTINCT d.aggregate, d.row_key, d.version FROM d) AS e;\n",
-        step.sql
-    )
+/// The variable that holds the versions that an aggregate's rows came to.
+fn versions(aggregate: Aggregate) -> String {
+    let root = ROOTS.iter().find(|root| root.aggregate == aggregate);
+    format!("v_{}", root.map_or("", |root| root.table))
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use sqlx::Postgres;
@@ -52,6 +53,37 @@ pub(super) struct PostgresEngine {
     reads: Arc<PostgresReads>,
     epoch: Epoch,
     patience: Duration,
+    age: Age,
+}
+
+/// How old the plans of a connection are.
+#[derive(Debug, Clone, Copy)]
+struct Age {
+    calls: u64,
+    planned: Instant,
+}
+
+/// Plans are made anew after this time at the latest; it takes the server some milliseconds.
+const PLANS_LAST: Duration = Duration::from_secs(30);
+
+impl Age {
+    fn new() -> Self {
+        Self {
+            calls: 0,
+            planned: Instant::now(),
+        }
+    }
+
+    /// Whether the next call makes its plans anew: the fourth does, the sixteenth, and so on, as the tables grow.
+    fn next(&mut self) -> bool {
+        self.calls += 1;
+        let grown = self.calls.is_power_of_two() && self.calls.trailing_zeros() % 2 == 0;
+        let anew = self.calls > 1 && (grown || self.planned.elapsed() > PLANS_LAST);
+        if anew {
+            self.planned = Instant::now();
+        }
+        anew
+    }
 }
 
 impl PostgresEngine {
@@ -67,11 +99,12 @@ impl PostgresEngine {
             reads,
             epoch,
             patience: statement_timeout + GRACE,
+            age: Age::new(),
         }
     }
 
     async fn call(&mut self, commit: Uuid, plan: &mut Plan) -> Result<Option<String>, Ran> {
-        let call = ask(commit, self.reads.shift(), plan).map_err(unsent)?;
+        let call = ask(commit, self.reads.shift(), self.age.next(), plan).map_err(unsent)?;
         // Taken out: whatever ends this early, a connection in doubt is not used again.
         let Some(mut connection) = self.connection.take() else {
             return Err(Ran::Failed {
@@ -113,7 +146,12 @@ impl PostgresEngine {
 }
 
 /// The call of the commit program, which is the whole database transaction unless one is open.
-pub(super) fn ask(commit: Uuid, shift: i64, plan: &mut Plan) -> Result<Query<'static, Postgres, PgArguments>> {
+pub(super) fn ask(
+    commit: Uuid,
+    shift: i64,
+    anew: bool,
+    plan: &mut Plan,
+) -> Result<Query<'static, Postgres, PgArguments>> {
     let payload = std::mem::take(&mut plan.payload);
     let arguments = Arguments::new(&payload)?;
     Ok(sqlx::query(FUNCTION.call.as_str())
@@ -121,6 +159,7 @@ pub(super) fn ask(commit: Uuid, shift: i64, plan: &mut Plan) -> Result<Query<'st
         .bind(shift)
         .bind(plan.epoch)
         .bind(plan.writes)
+        .bind(anew)
         .bind(payload.released)
         .bind(plan.sets)
         .bind(Vec::from_iter(std::mem::take(&mut plan.shared)))
@@ -142,11 +181,11 @@ pub(super) fn first(rows: &[PgRow]) -> Option<String> {
 }
 
 /// Reads what the program answered.
-pub(super) fn ran(text: Option<String>) -> Ran {
+pub(super) fn ran(text: Option<String>, plan: &Plan) -> Ran {
     let Some(text) = text else {
         return Ran::Unknown(Error::new(ErrorKind::Internal, "the commit gave no answer"));
     };
-    match answer::read(&text, about) {
+    match answer::read(&text, &plan.changed, about) {
         Ok(Answer::Applied(applied, facts)) => Ran::Applied(applied, facts),
         Ok(Answer::Refused(facts)) => Ran::Refused(facts),
         Ok(Answer::Restored(epoch)) => Ran::Restored(epoch),
@@ -160,13 +199,14 @@ impl Engine for PostgresEngine {
         if !self.connection.as_ref().is_some_and(Session::is_sound) {
             self.connection = None;
             self.connection = Some(self.line.open().await?);
+            self.age = Age::new();
         }
         Ok(())
     }
 
     async fn run(&mut self, commit: Uuid, _: &[&Prepared], plan: &mut Plan) -> Ran {
         let ran = match self.call(commit, plan).await {
-            Ok(text) => ran(text),
+            Ok(text) => ran(text, plan),
             Err(ran) => ran,
         };
         if let Ran::Restored(epoch) = ran {
@@ -182,10 +222,11 @@ impl Engine for PostgresEngine {
             reads: Arc::clone(&self.reads),
             epoch: self.epoch.clone(),
             patience: self.patience,
+            age: Age::new(),
         })
     }
 
-    async fn resolve(&mut self, commit: Uuid) -> Result<Option<Applied>> {
+    async fn resolve(&mut self, commit: Uuid, plan: &Plan) -> Result<Option<Applied>> {
         let Some(mut connection) = self.connection.take() else {
             return Err(Error::new(ErrorKind::Unavailable, "not connected"));
         };
@@ -221,6 +262,6 @@ impl Engine for PostgresEngine {
             }
         };
         self.connection = Some(connection);
-        found.map(|text| answer::applied(&text)).transpose()
+        found.map(|text| answer::applied(&text, &plan.changed)).transpose()
     }
 }

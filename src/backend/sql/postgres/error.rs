@@ -4,7 +4,6 @@ use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Retry;
 
-use super::commit::RACED;
 
 /// The lock time-out.
 const LOCKED: &str = "55P03";
@@ -38,10 +37,12 @@ fn class(code: &str) -> (ErrorKind, Retry, Outcome, &'static str) {
     (kind, retry, Outcome::Final, message)
 }
 
+/// A unique key that another transaction took since it was looked at: the batch runs again on fresh facts.
+const RACED: &str = "23505";
+
 /// Nothing ran, and the same may succeed on another try or another connection.
 fn repeatable(code: &str) -> Option<(ErrorKind, &'static str)> {
     Some(match code {
-        RACED => (ErrorKind::Conflict, "a key was taken meanwhile"),
         "40001" | "40P01" => (ErrorKind::Conflict, "the transaction collided with another"),
         // A plan or a statement of before a change of the schema: a fresh connection prepares anew.
         "0A000" | "26000" => (
@@ -54,7 +55,8 @@ fn repeatable(code: &str) -> Option<(ErrorKind, &'static str)> {
         ),
         "53300" => (ErrorKind::Unavailable, "the server has no connection free"),
         "57P03" => (ErrorKind::Unavailable, "the server is starting up"),
-        "23505" => (ErrorKind::Internal, "the commit was given up for lost and voided"),
+        // Or the commit was given up for lost and voided.
+        RACED => (ErrorKind::Conflict, "a key was taken meanwhile"),
         _ => return None,
     })
 }

@@ -201,13 +201,14 @@ impl Guest for PostgresGuest<'_> {
 
     async fn run(&mut self, commit: Uuid, plan: &mut Plan) -> Ran {
         let patience = self.statement_timeout + GRACE;
-        let call = match ask(commit, self.shift, plan) {
+        // The caller's session is the caller's: its plans are left alone.
+        let call = match ask(commit, self.shift, false, plan) {
             Ok(call) => call,
             Err(error) => return unsent(error),
         };
         let rows = call.fetch_all(&mut *self.connection);
         match within(patience, rows).await {
-            Ok(rows) => ran(first(&rows)),
+            Ok(rows) => ran(first(&rows), plan),
             Err(error) => Ran::Failed {
                 // Whoever took the key has committed: the next look sees it.
                 again: error::is_raced(&error),

@@ -6,6 +6,7 @@ use super::LEVEL;
 use super::List;
 use super::Lock;
 use super::LookUp;
+use super::N;
 use super::Phase;
 use super::Spelling;
 use super::Step;
@@ -18,8 +19,6 @@ pub(in crate::backend::sql) const LINE_LIMIT: i64 = crate::model::MAX_LINE_QUANT
 
 /// Most lines of a cart.
 pub(in crate::backend::sql) const LINES_LIMIT: i64 = crate::model::MAX_LINES as i64;
-
-const N: Column = Column("n", Kind::Int);
 
 /// What a row must be like: written or only read, its version between two bounds (0 is absent), live or not.
 const CHECK: [Column; 4] = [
@@ -99,15 +98,14 @@ pub(super) fn levels(sp: &dyn Spelling) -> Step {
         now = sp.now(),
         released = sp.is_released("h.hold_id"),
     );
-    let select = format!(
-        "t.on_hand, t.allocated, t.held - {freed} AS held, \
-         t.on_hand - t.allocated - t.held + t.backorder_limit + {freed} AS available, {freed} AS freed"
-    );
+    let select = format!("t.on_hand, t.allocated, t.held, t.backorder_limit, {freed} AS freed");
+    let held = "coalesce(l.held - l.freed, 0)";
+    let available = "coalesce(l.on_hand - l.allocated - l.held + l.backorder_limit + l.freed, 0)";
     let sql = format!(
         "SELECT r.n AS n, coalesce(l.on_hand, 0) >= r.need_on_hand AND coalesce(l.allocated, 0) >= r.need_allocated \
-         AND coalesce(l.held, 0) >= r.need_held AND coalesce(l.available, 0) >= r.need_available AS ok, \
-         coalesce(l.on_hand, 0) AS f1, coalesce(l.allocated, 0) AS f2, coalesce(l.held, 0) AS f3, \
-         coalesce(l.available, 0) AS f4, coalesce(l.freed, 0) AS f5 FROM {} AS r {}",
+         AND {held} >= r.need_held AND {available} >= r.need_available AS ok, \
+         coalesce(l.on_hand, 0) AS f1, coalesce(l.allocated, 0) AS f2, {held} AS f3, \
+         {available} AS f4, coalesce(l.freed, 0) AS f5 FROM {} AS r {}",
         sp.rows(list, &NEED),
         plain(sp, "stockroom_levels", &LEVEL, &select, "l"),
     );

@@ -14,14 +14,14 @@ mod write;
 use crate::backend::sql::tables::Column;
 use crate::backend::sql::tables::Kind;
 use crate::backend::sql::tables::ROOTS;
+use crate::backend::sql::tables::Root;
+use crate::model::Aggregate;
 
 pub(super) use list::List;
 #[cfg(feature = "postgres")]
 pub(super) use list::all as lists;
 pub(super) use look::LINE_LIMIT;
 pub(super) use look::LINES_LIMIT;
-#[cfg(feature = "postgres")]
-pub(super) use look::TAKEN;
 
 /// How a dialect spells what differs between the commit programs.
 pub(super) trait Spelling {
@@ -37,6 +37,10 @@ pub(super) trait Spelling {
     fn look_up(&self, join: &LookUp<'_>) -> String;
     /// A test for being among the holds that are released.
     fn is_released(&self, column: &str) -> String;
+    /// The version that a change list's row came to, for the history rows `r` of a root.
+    fn version_after(&self, root: &Root) -> VersionAfter;
+    /// What keeps a claim from being inserted that its owner has already: a condition on `r`, and what follows the insert.
+    fn new_claims(&self) -> (&'static str, &'static str);
     /// A column's value in the payload, as the type that the table has.
     fn id_text(&self, column: &str) -> String;
 }
@@ -58,6 +62,16 @@ pub(super) struct LookUp<'a> {
     pub(super) lock: Lock,
     /// Name of the join's result.
     pub(super) alias: &'a str,
+}
+
+/// Where the history finds the version of what deltas changed.
+#[derive(Debug)]
+pub(super) struct VersionAfter {
+    pub(super) value: String,
+    /// What `r` is joined with, and which rows are taken.
+    pub(super) from: String,
+    /// Tells aggregate, key and version of each row.
+    pub(super) returning: &'static str,
 }
 
 /// How a row is locked while it is looked at.
@@ -86,7 +100,9 @@ pub(super) enum Phase {
     Look(Facts),
     /// Writes.
     Write,
-    /// Writes the history and returns aggregate, key and version of each row.
+    /// Adds up deltas: raises the version of the aggregate's rows.
+    Change(Aggregate),
+    /// Writes the history of what deltas changed.
     History,
     /// Writes what is only needed where holds of the levels are gone: past their time, or released.
     Sweep,
@@ -136,6 +152,8 @@ pub(super) fn steps(spelling: &dyn Spelling) -> Vec<Step> {
     steps
 }
 
+const N: Column = Column("n", Kind::Int);
+
 const LEVEL: [Column; 2] = [Column("sku", Kind::Text), Column("location", Kind::Text)];
 
 const CLAIM: [Column; 4] = [
@@ -150,7 +168,7 @@ fn names(columns: &[Column]) -> String {
     names.join(", ")
 }
 
-fn on_key(left: &str, right: &str, key: &[Column]) -> String {
+pub(super) fn on_key(left: &str, right: &str, key: &[Column]) -> String {
     let tests: Vec<String> = key
         .iter()
         .map(|column| format!("{left}.{0} = {right}.{0}", column.0))

@@ -3,10 +3,11 @@
 //! The version of what was put or deleted is known beforehand; that of what deltas changed is read from its row.
 
 use super::List;
+use super::N;
 use super::Phase;
 use super::Spelling;
 use super::Step;
-use super::on_key;
+use super::VersionAfter;
 use crate::backend::sql::tables::Column;
 use crate::backend::sql::tables::Kind;
 use crate::backend::sql::tables::Root;
@@ -17,38 +18,24 @@ const RECORD: [Column; 3] = [
     Column("events", Kind::Text),
 ];
 
-/// How a row's key is written in the history.
-fn key_text(sp: &dyn Spelling, alias: &str, root: &Root) -> String {
-    let parts: Vec<String> = root
-        .key
-        .iter()
-        .map(|column| {
-            let column_name = format!("{alias}.{}", column.0);
-            if column.1 == Kind::Id {
-                sp.id_text(&column_name)
-            } else {
-                column_name
-            }
-        })
-        .collect();
-    parts.join(" || '@' || ")
-}
-
 pub(super) fn changed(sp: &dyn Spelling, root: &Root) -> Step {
     let list = List::Record(root.aggregate);
     let mut columns: Vec<Column> = RECORD.to_vec();
+    columns.extend([Column("row_key", Kind::Text), N]);
+    // Where the versions are read from the rows themselves, they are found by the key's columns.
     columns.extend(root.key);
+    let VersionAfter {
+        value,
+        from,
+        returning,
+    } = sp.version_after(root);
     let sql = format!(
         "INSERT INTO stockroom_changes (aggregate, row_key, version, action, actor, events, at, commit_id) \
-         SELECT '{}', {}, t.version, r.action, r.actor, r.events, {}, {} FROM {} AS r \
-         JOIN stockroom_{} AS t ON {} RETURNING aggregate, row_key, version",
+         SELECT '{}', r.row_key, {value}, r.action, r.actor, r.events, {}, {} FROM {} AS r {from}{returning}",
         root.aggregate.as_str(),
-        key_text(sp, "t", root),
         sp.now(),
         sp.commit(),
         sp.admitted(list, &columns),
-        root.table,
-        on_key("t", "r", root.key)
     );
     Step {
         list,

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::CLAIM;
 use super::LEVEL;
 use super::List;
+use super::N;
 use super::Phase;
 use super::Spelling;
 use super::Step;
@@ -30,15 +31,23 @@ pub(super) fn claims(sp: &dyn Spelling) -> [Step; 2] {
             )
         }),
         step(List::Claims, &TAKEN, |list| {
+            let (only, afterwards) = sp.new_claims();
             format!(
                 "INSERT INTO stockroom_claims (space, claim_key, owner, fingerprint, created_at) \
-                 SELECT r.space, r.claim_key, r.owner, r.fingerprint, {} FROM {} AS r WHERE true \
-                 ON CONFLICT (space, claim_key) DO NOTHING",
+                 SELECT r.space, r.claim_key, r.owner, r.fingerprint, {} FROM {} AS r WHERE {only} {afterwards}",
                 sp.now(),
                 sp.admitted(list, &TAKEN),
             )
         }),
     ]
+}
+
+/// A step that adds up deltas.
+fn change(aggregate: Aggregate, columns: &[Column], sql: impl FnOnce(List) -> String) -> Step {
+    Step {
+        phase: Phase::Change(aggregate),
+        ..step(List::Change(aggregate), columns, sql)
+    }
 }
 
 /// A step that writes the rows of a list.
@@ -134,7 +143,10 @@ fn delta_columns(root: &Root) -> Vec<Column> {
         Change::Add(name) => Column(name, Kind::Int),
         Change::Expire(name) => Column(name, Kind::Expiry),
     });
-    root.key.iter().copied().chain(changes).collect()
+    [N].into_iter()
+        .chain(root.key.iter().copied())
+        .chain(changes)
+        .collect()
 }
 
 fn change_root(sp: &dyn Spelling, root: &Root) -> Step {
@@ -152,7 +164,7 @@ fn change_root(sp: &dyn Spelling, root: &Root) -> Step {
         };
     }
     let columns = delta_columns(root);
-    step(List::Change(root.aggregate), &columns, |list| {
+    change(root.aggregate, &columns, |list| {
         format!(
             "UPDATE stockroom_{} AS t SET {set}, updated_at = {} FROM {} AS r WHERE {}",
             root.table,
@@ -189,6 +201,7 @@ pub(super) fn stock(sp: &dyn Spelling) -> Vec<Step> {
         Column("note", Kind::Text),
     ];
     let stepped = [
+        N,
         LEVEL[0],
         LEVEL[1],
         Column("on_hand", Kind::Int),
@@ -228,7 +241,7 @@ pub(super) fn stock(sp: &dyn Spelling) -> Vec<Step> {
                 sp.admitted(list, &LEVEL)
             )
         }),
-        step(List::Change(Aggregate::Level), &stepped, |list| {
+        change(Aggregate::Level, &stepped, |list| {
             format!(
                 "UPDATE stockroom_levels AS t SET version = t.version + 1, on_hand = t.on_hand + r.on_hand, \
                  allocated = t.allocated + r.allocated, held = t.held + r.held, updated_at = {now} FROM {} AS r \

@@ -35,8 +35,10 @@ use crate::backend::sql::program::LookUp;
 use crate::backend::sql::program::Phase;
 use crate::backend::sql::program::Spelling;
 use crate::backend::sql::program::Step;
+use crate::backend::sql::program::VersionAfter;
 use crate::backend::sql::tables::Column;
 use crate::backend::sql::tables::Kind;
+use crate::backend::sql::tables::Root;
 use crate::error::Result;
 
 pub(super) static STEPS: LazyLock<Vec<Step>> = LazyLock::new(|| program::steps(&SqliteSpelling));
@@ -105,6 +107,22 @@ impl Spelling for SqliteSpelling {
 
     fn is_released(&self, column: &str) -> String {
         format!("{column} IN (SELECT value FROM json_each((SELECT given.released FROM given)))")
+    }
+
+    fn version_after(&self, root: &Root) -> VersionAfter {
+        VersionAfter {
+            value: "t.version".to_owned(),
+            from: format!(
+                "JOIN stockroom_{} AS t ON {} ",
+                root.table,
+                program::on_key("t", "r", root.key)
+            ),
+            returning: "RETURNING aggregate, row_key, version",
+        }
+    }
+
+    fn new_claims(&self) -> (&'static str, &'static str) {
+        ("true", "ON CONFLICT (space, claim_key) DO NOTHING")
     }
 
     fn id_text(&self, column: &str) -> String {
@@ -179,14 +197,14 @@ impl Engine for SqliteEngine {
         }
     }
 
-    async fn resolve(&mut self, commit: Uuid) -> Result<Option<Applied>> {
+    async fn resolve(&mut self, commit: Uuid, plan: &Plan) -> Result<Option<Applied>> {
         let row = sqlx::query(OUTCOME)
             .bind(commit.hyphenated().to_string())
             .fetch_optional(&self.pool)
             .await
             .map_err(error::map)?;
         let text: Option<String> = row.and_then(|row| row.get(0));
-        text.map(|text| answer::applied(&text)).transpose()
+        text.map(|text| answer::applied(&text, &plan.changed)).transpose()
     }
 }
 
@@ -221,7 +239,7 @@ pub(super) async fn steps(
             return Ok(Ran::Refused(looked.facts));
         };
         facts = looked.facts;
-        batch.payload = admitted;
+        batch.payload = admitted.payload;
         batch.applied.out = out;
         looked = batch.look().await?;
         if !looked.holds {
@@ -230,18 +248,18 @@ pub(super) async fn steps(
     }
     batch.write(looked.gone).await?;
     if plan.writes {
-        batch.record().await?;
+        batch.record(plan).await?;
     }
     Ok(Ran::Applied(batch.applied, facts))
 }
 
-/// What is written without the sets that do not hold, and the numbers of those; `None` when there is nothing to be gained.
+/// The plan without the sets that do not hold, and the numbers of those; `None` when there is nothing to be gained.
 fn without_refused(
     sets: &[&Prepared],
     plan: &Plan,
     payload: &Payload,
     facts: &Facts,
-) -> Option<(Payload, Vec<usize>)> {
+) -> Option<(Plan, Vec<usize>)> {
     // The units of a hold that is released were counted for the others.
     if sets.len() < 2 || !payload.released.is_empty() {
         return None;
@@ -256,7 +274,7 @@ fn without_refused(
     if admitted.is_empty() || out.is_empty() {
         return None;
     }
-    Some((lay_out(&admitted).ok()?.payload, out))
+    Some((lay_out(&admitted).ok()?, out))
 }
 
 fn given(now: i64, commit: Uuid, payload: &Payload) -> Given {
@@ -312,7 +330,7 @@ impl Batch<'_> {
             match step.phase {
                 Phase::Look(_) => continue,
                 Phase::Sweep if !gone => continue,
-                Phase::Sweep | Phase::Write | Phase::History => {}
+                Phase::Sweep | Phase::Write | Phase::Change(_) | Phase::History => {}
             }
             let rows = self.run(number, step).await?;
             if step.phase != Phase::History {
@@ -327,10 +345,10 @@ impl Batch<'_> {
         Ok(())
     }
 
-    async fn record(&mut self) -> Result<(), sqlx::Error> {
+    async fn record(&mut self, plan: &Plan) -> Result<(), sqlx::Error> {
         sqlx::query(COMMIT_ROW)
             .bind(&self.given.commit)
-            .bind(answer::text(&self.applied))
+            .bind(answer::text(&self.applied, &plan.changed))
             .bind(self.given.now)
             .execute(&mut *self.connection)
             .await?;
