@@ -48,7 +48,7 @@ async fn units_of_a_neighbour_that_fails_are_there_for_the_next(ground: Ground) 
     shop.stock("MUG", 3).await;
     let trap = Trap::on(&ground, "movements", 1);
     shop.stock(&trap.name, 10).await;
-    trap.set(&[trap.name.clone()]).await;
+    trap.set(std::slice::from_ref(&trap.name)).await;
     let gate = Gate::close(&ground, &shop).await;
     let mut calls = vec![
         hold(&shop, vec![line("MUG", 2), line(&trap.name, 1)]),

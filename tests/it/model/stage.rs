@@ -1,6 +1,7 @@
 //! Plays a case in a shop and in the model, and compares.
 
-use std::cell::Cell;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use proptest::prop_assert;
@@ -34,9 +35,9 @@ use crate::support::units;
 /// A shop in which one case after the other is played, each with goods of its own.
 pub(super) struct Stage {
     shop: Shop,
-    cases: Cell<u64>,
-    acts: Cell<usize>,
-    refused: Cell<usize>,
+    cases: AtomicUsize,
+    acts: AtomicUsize,
+    refused: AtomicUsize,
 }
 
 type Outcome = Result<(), TestCaseError>;
@@ -45,20 +46,20 @@ impl Stage {
     pub(super) async fn open(ground: &Ground) -> Self {
         Self {
             shop: ground.open().await,
-            cases: Cell::new(0),
-            acts: Cell::new(0),
-            refused: Cell::new(0),
+            cases: AtomicUsize::new(0),
+            acts: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
         }
     }
 
     /// How many answers were compared.
     pub(super) fn acts(&self) -> usize {
-        self.acts.get()
+        self.acts.load(Ordering::Relaxed)
     }
 
     /// How many of them were refusals.
     pub(super) fn refused(&self) -> usize {
-        self.refused.get()
+        self.refused.load(Ordering::Relaxed)
     }
 
     pub(super) async fn assert_sound(&self) {
@@ -89,8 +90,7 @@ impl Stage {
 
     /// Customers with goods that nobody had before.
     async fn assembled(&self) -> Vec<(World, Customer)> {
-        self.cases.set(self.cases.get() + 1);
-        let case = self.cases.get();
+        let case = self.cases.fetch_add(1, Ordering::Relaxed);
         let customers: Vec<_> = (0..CUSTOMERS)
             .map(|number| Customer::new(self.shop.clone(), format!("CASE{case}-{number}")))
             .collect();
@@ -123,7 +123,7 @@ impl Stage {
         pairs: Vec<(World, Customer)>,
         acts: Vec<Act>,
     ) -> Result<Vec<(World, Customer)>, TestCaseError> {
-        self.acts.set(self.acts.get() + acts.len());
+        self.acts.fetch_add(acts.len(), Ordering::Relaxed);
         let mut acts = acts.into_iter();
         let mut busy = JoinSet::new();
         for (number, (mut world, mut customer)) in pairs.into_iter().enumerate() {
@@ -142,7 +142,7 @@ impl Stage {
         for (number, act, told, world, customer) in done {
             if let Some((expected, told)) = told {
                 let refused = matches!(told, Told::Refused(_) | Told::Short(_));
-                self.refused.set(self.refused.get() + usize::from(refused));
+                self.refused.fetch_add(usize::from(refused), Ordering::Relaxed);
                 prop_assert_eq!(
                     told,
                     expected,
