@@ -5,6 +5,8 @@ mod backup;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod batch;
+#[cfg(test)]
 mod cancellation;
 #[cfg(test)]
 mod conformance;
@@ -18,6 +20,10 @@ mod feed;
 mod guarantees;
 #[cfg(test)]
 mod join;
+#[cfg(test)]
+mod linearizable;
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod open;
 #[cfg(test)]
