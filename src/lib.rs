@@ -138,6 +138,7 @@ pub use spi::changes::ChangeSink;
 pub use spi::changes::DeadLetter;
 pub use spi::changes::Delivery;
 pub use spi::store::CommitStatus;
+pub use spi::store::Durability;
 pub use spi::store::Migrate;
 pub use spi::store::OrderQuery;
 pub use spi::store::ProductOrder;

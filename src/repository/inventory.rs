@@ -22,6 +22,7 @@ use crate::model::Quantity;
 use crate::model::Sku;
 use crate::model::Version;
 use crate::spi::store::Delta;
+use crate::spi::store::Durability;
 use crate::spi::store::Put;
 use crate::spi::store::StockStep;
 use crate::transaction::Attempts;
@@ -212,9 +213,30 @@ impl Inventory {
     /// # Cancel safety
     /// Dropping the future leaves all lines held or none; a hold that nobody knows ends by itself.
     pub async fn hold(&self, lines: &[HoldLine], ttl: Duration) -> Result<Hold> {
+        self.hold_with(lines, ttl, Durability::Durable).await
+    }
+
+    /// [`hold`](Self::hold), answered when the caller chooses: [`Durability::Relaxed`] does not wait for the disk.
+    ///
+    /// - A machine that crashes may forget a relaxed hold of the last second: an order that names it is then placed as if
+    ///   the hold had ended.
+    /// - It saves time only where relaxed holds share their commit with nothing else.
+    ///
+    /// # Errors
+    /// As of [`hold`](Self::hold).
+    ///
+    /// # Cancel safety
+    /// As of [`hold`](Self::hold).
+    pub async fn hold_with(
+        &self,
+        lines: &[HoldLine],
+        ttl: Duration,
+        durability: Durability,
+    ) -> Result<Hold> {
         let hold = async {
             let id = HoldId::new();
             let mut set = self.context.write_set();
+            set.durability = durability;
             for step in stock::hold(lines, id, ttl)? {
                 set.delta(Delta::Stock(step));
             }

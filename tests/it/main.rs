@@ -13,6 +13,8 @@ mod conformance;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod durability;
+#[cfg(test)]
 mod failover;
 #[cfg(test)]
 mod feed;

@@ -37,6 +37,7 @@ pub use status::CommitStatus;
 pub use status::Tally;
 pub use write_set::Claim;
 pub use write_set::Delete;
+pub use write_set::Durability;
 pub use write_set::Event;
 pub use write_set::Idempotency;
 pub use write_set::Parts;

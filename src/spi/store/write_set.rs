@@ -14,6 +14,7 @@ use crate::model::Aggregate;
 use crate::model::AggregateRoot;
 use crate::model::ClaimKey;
 use crate::model::IdempotencyKey;
+use crate::model::MovementKind;
 use crate::model::Record;
 use crate::model::RowKey;
 use crate::model::Version;
@@ -42,8 +43,23 @@ pub struct WriteSet {
     pub actor: Actor,
     /// What happened, in the application's words.
     pub events: Vec<Event>,
+    /// When the set counts as committed.
+    pub durability: Durability,
     /// The store's epoch that the set was made in; 0 until a shop was restored for the first time.
     pub epoch: i64,
+}
+
+/// When a commit is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// Once it lasts: an operating system or machine that crashes a moment later loses nothing of it.
+    #[default]
+    Durable,
+    /// Once it is visible. It lasts at the latest with the next durable commit of the store, or after less than a second; a
+    /// crash before that loses it whole. For holds alone, which may be revoked at any time: an order rests on nothing that
+    /// its own durable commit would not make last too. A store that knows no difference makes everything durable.
+    Relaxed,
 }
 
 /// An aggregate as it shall be.
@@ -192,6 +208,7 @@ impl WriteSet {
             reads: Vec::new(),
             actor,
             events: Vec::new(),
+            durability: Durability::Durable,
             epoch: 0,
         }
     }
@@ -242,6 +259,18 @@ impl WriteSet {
     pub fn event(&mut self, name: impl Into<String>) -> &mut Self {
         self.events.push(Event::new(name));
         self
+    }
+
+    /// Whether the set does nothing but open holds, as it must to be [relaxed](Durability::Relaxed).
+    #[must_use]
+    pub fn only_holds(&self) -> bool {
+        let opens = |delta: &Delta| matches!(delta, Delta::Stock(step) if step.kind == MovementKind::Hold);
+        self.puts.is_empty()
+            && self.deletes.is_empty()
+            && self.claims.is_empty()
+            && self.releases.is_empty()
+            && self.idempotency.is_none()
+            && self.deltas.iter().all(opens)
     }
 
     /// Whether nothing would be written.
@@ -325,7 +354,7 @@ impl WriteSet {
     ///
     /// # Errors
     /// - `InvalidInput` when one row is put twice, put and changed by a delta, read at two versions, or one key is
-    ///   claimed for two owners.
+    ///   claimed for two owners, or what is not a hold is to be committed with relaxed durability.
     pub fn plan(mut self) -> Result<Self> {
         let mut written = BTreeSet::new();
         let keys = self
@@ -346,6 +375,9 @@ impl WriteSet {
                     Error::invalid("write set", "one aggregate has a put and a delta").concerning(text)
                 );
             }
+        }
+        if self.durability == Durability::Relaxed && !self.only_holds() {
+            return Err(Error::invalid("durability", "only holds may be relaxed"));
         }
         self.plan_claims()?;
         self.plan_reads(&written)?;

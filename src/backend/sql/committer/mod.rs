@@ -27,6 +27,7 @@ use crate::spi::store::Capability;
 use crate::spi::store::CommitStatus;
 use crate::spi::store::Committed;
 use crate::spi::store::Delta;
+use crate::spi::store::Durability;
 use crate::spi::store::WriteSet;
 use async_trait::async_trait;
 use gauge::Gauge;
@@ -269,6 +270,9 @@ pub(in crate::backend::sql) fn prepare(set: WriteSet, capability: &Capability) -
                 capability.engine
             ),
         ));
+    }
+    if set.durability == Durability::Relaxed && !set.only_holds() {
+        return Err(Error::invalid("durability", "only holds may be relaxed"));
     }
     for delta in &set.deltas {
         let Delta::Stock(step) = delta else { continue };

@@ -22,6 +22,7 @@ use crate::model::Settlement;
 use crate::model::Sku;
 use crate::spi::changes::ChangeAction;
 use crate::spi::store::Delta;
+use crate::spi::store::Durability;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -71,6 +72,8 @@ pub(in crate::backend::sql) struct Plan {
     pub(in crate::backend::sql) payload: Payload,
     /// The epoch that the sets were made in.
     pub(in crate::backend::sql) epoch: i64,
+    /// Whether nobody waits for the disk.
+    pub(in crate::backend::sql) relaxed: bool,
     /// How many sets there are.
     #[cfg(feature = "postgres")]
     pub(in crate::backend::sql) sets: i32,
@@ -92,6 +95,7 @@ pub(in crate::backend::sql) fn lay_out(sets: &[&Prepared]) -> Result<Plan> {
     let mut plan = Plan {
         #[cfg(feature = "postgres")]
         sets: i32::try_from(sets.len()).unwrap_or(i32::MAX),
+        relaxed: sets.iter().all(|one| one.set.durability == Durability::Relaxed),
         epoch: sets.first().map_or(0, |one| one.set.epoch),
         writes: sets.iter().any(|one| !one.set.is_read_only()),
         ..Plan::default()

@@ -48,7 +48,7 @@ const SETTINGS: &str = "SET jit = off SET enable_seqscan = off SET enable_hashjo
 
 /// `p_lists` tells of each list how many rows it has and where in the arrays they are, `p_sets` of each row whose it is,
 /// `p_shared` which sets cannot be left out by themselves.
-const PARAMETERS: &str = "p_commit uuid, p_shift bigint, p_epoch bigint, p_writes boolean, p_anew boolean, p_released uuid[], \
+const PARAMETERS: &str = "p_commit uuid, p_shift bigint, p_epoch bigint, p_writes boolean, p_relaxed boolean, p_anew boolean, p_released uuid[], \
      p_count integer, p_shared integer[], p_lists integer[], p_sets integer[], p_ints bigint[], p_ids uuid[], p_texts text[]";
 
 pub(super) static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
@@ -63,8 +63,8 @@ pub(super) static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
          LANGUAGE plpgsql {SETTINGS} AS $function$\n{body}\n$function$"
     );
     let call =
-        format!("/* stockroom commit */ SELECT {name}($1::uuid, $2::bigint, $3::bigint, $4::boolean, $5::boolean, $6::uuid[], $7::integer, \
-         $8::integer[], $9::integer[], $10::integer[], $11::bigint[], $12::uuid[], $13::text[])");
+        format!("/* stockroom commit */ SELECT {name}($1::uuid, $2::bigint, $3::bigint, $4::boolean, $5::boolean, $6::boolean, $7::uuid[], $8::integer, \
+         $9::integer[], $10::integer[], $11::integer[], $12::bigint[], $13::uuid[], $14::text[])");
     Function { name, create, call }
 });
 
@@ -200,6 +200,7 @@ fn body() -> String {
         "DECLARE\n  v_now bigint := {CLOCK};\n  v_out integer[];\n  v_only integer[];\n  v_whole boolean := false;\n  v_found jsonb;\n  \
          v_facts jsonb := '[]';\n  v_numbers bigint[];\n  v_taken boolean := false;\n  v_answer jsonb;\n  v_epoch bigint;\n  v_gone boolean := false;\n{declared}BEGIN\n  \
          IF p_anew THEN\n    DISCARD PLANS;\n  END IF;\n  \
+         IF p_relaxed THEN\n    PERFORM set_config('synchronous_commit', 'off', true);\n  END IF;\n  \
          SELECT m.value INTO v_epoch FROM stockroom_meta AS m WHERE m.name = 'epoch';\n  \
          IF v_epoch <> p_epoch THEN\n    \
          RETURN jsonb_build_object('ok', false, 'epoch', v_epoch)::text;\n  END IF;\n"

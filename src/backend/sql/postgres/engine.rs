@@ -104,7 +104,11 @@ impl PostgresEngine {
     }
 
     async fn call(&mut self, commit: Uuid, plan: &mut Plan) -> Result<Option<String>, Ran> {
-        let call = ask(commit, self.reads.shift(), self.age.next(), plan).map_err(unsent)?;
+        let way = Way {
+            relaxed: plan.relaxed,
+            anew: self.age.next(),
+        };
+        let call = ask(commit, self.reads.shift(), way, plan).map_err(unsent)?;
         // Taken out: whatever ends this early, a connection in doubt is not used again.
         let Some(mut connection) = self.connection.take() else {
             return Err(Ran::Failed {
@@ -145,11 +149,20 @@ impl PostgresEngine {
     }
 }
 
+/// How the program is called beside its batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way {
+    /// The call is the whole transaction, and nobody waits for the disk.
+    pub(super) relaxed: bool,
+    /// Its plans are made anew.
+    pub(super) anew: bool,
+}
+
 /// The call of the commit program, which is the whole database transaction unless one is open.
 pub(super) fn ask(
     commit: Uuid,
     shift: i64,
-    anew: bool,
+    way: Way,
     plan: &mut Plan,
 ) -> Result<Query<'static, Postgres, PgArguments>> {
     let payload = std::mem::take(&mut plan.payload);
@@ -159,7 +172,8 @@ pub(super) fn ask(
         .bind(shift)
         .bind(plan.epoch)
         .bind(plan.writes)
-        .bind(anew)
+        .bind(way.relaxed)
+        .bind(way.anew)
         .bind(payload.released)
         .bind(plan.sets)
         .bind(Vec::from_iter(std::mem::take(&mut plan.shared)))

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::PostgresStore;
 use super::engine::GRACE;
+use super::engine::Way;
 use super::engine::ask;
 use super::engine::first;
 use super::engine::ran;
@@ -201,8 +202,12 @@ impl Guest for PostgresGuest<'_> {
 
     async fn run(&mut self, commit: Uuid, plan: &mut Plan) -> Ran {
         let patience = self.statement_timeout + GRACE;
-        // The caller's session is the caller's: its plans are left alone.
-        let call = match ask(commit, self.shift, false, plan) {
+        // Session and transaction are the caller's: plans and durability are left alone.
+        let way = Way {
+            relaxed: false,
+            anew: false,
+        };
+        let call = match ask(commit, self.shift, way, plan) {
             Ok(call) => call,
             Err(error) => return unsent(error),
         };

@@ -46,6 +46,11 @@ pub(super) static STEPS: LazyLock<Vec<Step>> = LazyLock::new(|| program::steps(&
 const BEGUN: &str = "SELECT $1 + CAST(unixepoch('now', 'subsec') * 1000000 AS INTEGER), m.value \
      FROM stockroom_meta AS m WHERE m.name = 'epoch'";
 
+/// In a write-ahead log a commit then waits for no disk, and the next one that does makes it last too.
+const RELAXED: &str = "PRAGMA synchronous = NORMAL";
+
+const DURABLE: &str = "PRAGMA synchronous = FULL";
+
 const COMMIT_ROW: &str = "INSERT INTO stockroom_commits (id, answer, at) VALUES ($1, $2, $3)";
 
 const OUTCOME: &str = "SELECT answer FROM stockroom_commits WHERE id = $1";
@@ -136,22 +141,49 @@ pub(super) struct SqliteEngine {
     pool: SqlitePool,
     reads: Arc<SqliteReads>,
     epoch: Epoch,
+    /// Whether the connection may not wait for the disk.
+    relaxed: bool,
 }
 
 impl SqliteEngine {
     pub(super) fn new(pool: SqlitePool, reads: Arc<SqliteReads>, epoch: Epoch) -> Self {
-        Self { pool, reads, epoch }
+        Self {
+            pool,
+            reads,
+            epoch,
+            relaxed: false,
+        }
     }
 
     async fn transaction(
-        &self,
+        &mut self,
         commit: Uuid,
         sets: &[&Prepared],
         plan: &mut Plan,
     ) -> Result<Ran, sqlx::Error> {
         let mut connection = self.pool.acquire().await?;
+        if plan.relaxed || self.relaxed {
+            let how = if plan.relaxed { RELAXED } else { DURABLE };
+            sqlx::query(how).execute(&mut *connection).await?;
+            self.relaxed = plan.relaxed;
+        }
+        let ran = Self::begun(&mut connection, commit, self.reads.shift(), sets, plan).await;
+        // Where this fails, the next durable batch begins with it.
+        if self.relaxed && sqlx::query(DURABLE).execute(&mut *connection).await.is_ok() {
+            self.relaxed = false;
+        }
+        ran
+    }
+
+    async fn begun(
+        connection: &mut SqliteConnection,
+        commit: Uuid,
+        shift: i64,
+        sets: &[&Prepared],
+        plan: &mut Plan,
+    ) -> Result<Ran, sqlx::Error> {
         sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
-        match steps(&mut connection, commit, self.reads.shift(), sets, plan).await {
+        match steps(&mut *connection, commit, shift, sets, plan).await {
             Ok(Ran::Applied(applied, facts)) => {
                 // An error here leaves the outcome to the file: the commit row tells.
                 match sqlx::query("COMMIT").execute(&mut *connection).await {
