@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::committer::Applied;
 use super::judge::Facts;
+use super::judge::LevelFacts;
 use super::plan::Prepared;
 use super::plan::Running;
 use super::plan::parse_key;
@@ -44,16 +45,14 @@ pub(super) fn add(facts: &mut Facts, about: About, found: Found) {
             }
         }
         (About::Level, Found::Numbers { n, numbers }) => {
-            if let [on_hand, allocated, held, available, _] = *numbers.as_slice() {
-                facts.levels.insert(
-                    n,
-                    Running {
-                        on_hand,
-                        allocated,
-                        held,
-                        available,
-                    },
-                );
+            if let [on_hand, allocated, held, available, _, released] = *numbers.as_slice() {
+                let counters = Running {
+                    on_hand,
+                    allocated,
+                    held,
+                    available,
+                };
+                facts.levels.insert(n, LevelFacts { counters, released });
             }
         }
         (About::Line, Found::Numbers { n, numbers }) => {

@@ -146,7 +146,7 @@ async fn rounds(one: &Prepared, guest: &mut dyn Guest) -> Result<Committed> {
             Ran::Refused(facts) => match judge(&[one], &plan, &facts).pop() {
                 Some(Verdict::Refuse(error)) => return Err(error),
                 Some(Verdict::Replay(owner)) => return replay(&facts, owner),
-                Some(Verdict::Admit) | None => {}
+                Some(Verdict::Admit | Verdict::Later | Verdict::Alone) | None => {}
             },
             Ran::Failed { again: true, .. } => guest.again().await?,
             Ran::Restored(found) => return Err(restored(one.set.epoch, found)),

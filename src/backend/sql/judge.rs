@@ -31,11 +31,19 @@ pub(super) struct Facts {
     pub(super) at: i64,
     /// Version (0 is absent) and whether it is live, by root and position.
     pub(super) rows: BTreeMap<(Aggregate, usize), (i64, bool)>,
-    pub(super) levels: BTreeMap<usize, Running>,
+    pub(super) levels: BTreeMap<usize, LevelFacts>,
     /// Quantity of the line and number of lines in the cart.
     pub(super) lines: BTreeMap<usize, (i64, i64)>,
     /// Owner and fingerprint of the keys that are taken.
     pub(super) claims: BTreeMap<usize, (Uuid, Option<String>)>,
+}
+
+/// A level as it is without what is gone: holds that ended, and those that the batch releases.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct LevelFacts {
+    pub(super) counters: Running,
+    /// Units of holds that are there until the batch commits.
+    pub(super) released: i64,
 }
 
 /// What is decided about one write set.
@@ -45,15 +53,21 @@ pub(super) enum Verdict {
     Admit,
     /// Its idempotency key was used before, for this owner.
     Replay(Uuid),
-    /// It does not hold.
+    /// It does not hold, whatever becomes of the others.
     Refuse(Error),
+    /// It does not hold beside those before it, and these are not committed: it is decided when they are.
+    Later,
+    /// Several sets release holds of its levels, and what each of them sets free is not known: it is decided by itself.
+    Alone,
 }
 
 /// Decides about each set in its turn; what an admitted set changes counts for those after it.
 pub(super) fn judge(sets: &[&Prepared], plan: &Plan, facts: &Facts) -> Vec<Verdict> {
+    let releasing = sets.iter().filter(|one| one.releases_holds()).count();
     let mut bench = Bench {
         plan,
         facts,
+        releasing,
         levels: BTreeMap::new(),
         lines: BTreeMap::new(),
     };
@@ -63,6 +77,8 @@ pub(super) fn judge(sets: &[&Prepared], plan: &Plan, facts: &Facts) -> Vec<Verdi
 struct Bench<'a> {
     plan: &'a Plan,
     facts: &'a Facts,
+    /// How many sets release holds.
+    releasing: usize,
     levels: BTreeMap<LevelKey, Running>,
     lines: BTreeMap<(Uuid, String), i64>,
 }
@@ -75,16 +91,27 @@ impl Bench<'_> {
             Ok(None) => {}
             Err(error) => return Verdict::Refuse(error),
         }
-        let checks = self
-            .rows(set)
-            .and_then(|()| self.claims(one))
-            .and_then(|()| self.lines(set));
-        match checks.and_then(|lines| self.stock(set).map(|levels| (lines, levels))) {
-            Ok((lines, levels)) => {
-                self.lines.extend(lines);
-                self.levels.extend(levels);
-                Verdict::Admit
-            }
+        if let Err(error) = self.rows(set).and_then(|()| self.claims(one)) {
+            return Verdict::Refuse(error);
+        }
+        let beside = |bench: &Self, kept| {
+            let lines = bench.lines(set, &bench.lines)?;
+            Ok((lines, bench.stock(set, &bench.levels, kept)?))
+        };
+        if let Ok::<_, Error>((lines, levels)) = beside(self, Kept::Nothing) {
+            self.lines.extend(lines);
+            self.levels.extend(levels);
+            return Verdict::Admit;
+        }
+        let kept = match (one.releases_holds(), self.releasing) {
+            (true, 1) => Kept::Nothing,
+            (true, _) => return Verdict::Alone,
+            (false, _) => Kept::Released,
+        };
+        // A refusal rests on what is committed, and on nothing else.
+        let alone = self.lines(set, &BTreeMap::new());
+        match alone.and_then(|_| self.stock(set, &BTreeMap::new(), kept)) {
+            Ok(_) => Verdict::Later,
             Err(error) => Verdict::Refuse(error),
         }
     }
@@ -175,7 +202,11 @@ impl Bench<'_> {
         Ok(())
     }
 
-    fn lines(&self, set: &WriteSet) -> Result<BTreeMap<(Uuid, String), i64>> {
+    fn lines(
+        &self,
+        set: &WriteSet,
+        before: &BTreeMap<(Uuid, String), i64>,
+    ) -> Result<BTreeMap<(Uuid, String), i64>> {
         let mut own: BTreeMap<(Uuid, String), i64> = BTreeMap::new();
         for delta in &set.deltas {
             let Delta::CartLine(step) = delta else { continue };
@@ -189,7 +220,7 @@ impl Bench<'_> {
             let (quantity, lines) = stored.unwrap_or((0, 0));
             let before = own
                 .get(&place)
-                .or_else(|| self.lines.get(&place))
+                .or_else(|| before.get(&place))
                 .copied()
                 .unwrap_or(quantity);
             if before + step.line.quantity.get() > LINE_LIMIT {
@@ -209,23 +240,33 @@ impl Bench<'_> {
         Ok(own)
     }
 
-    fn stock(&self, set: &WriteSet) -> Result<BTreeMap<LevelKey, Running>> {
+    fn level(&self, place: &LevelKey, kept: Kept) -> Running {
+        let n = self.plan.levels.get(place);
+        let facts = n.and_then(|n| self.facts.levels.get(n)).copied().unwrap_or_default();
+        let mut level = facts.counters;
+        if kept == Kept::Released {
+            level.available -= facts.released;
+        }
+        level
+    }
+
+    fn stock(
+        &self,
+        set: &WriteSet,
+        before: &BTreeMap<LevelKey, Running>,
+        kept: Kept,
+    ) -> Result<BTreeMap<LevelKey, Running>> {
         let mut own: BTreeMap<LevelKey, Running> = BTreeMap::new();
         let mut short = Vec::new();
         for delta in &set.deltas {
             let Delta::Stock(step) = delta else { continue };
             let place = (step.sku.clone(), step.location.clone());
-            let mut level = match own.get(&place).or_else(|| self.levels.get(&place)) {
+            let mut level = match own.get(&place).or_else(|| before.get(&place)) {
                 Some(level) => *level,
-                None => self
-                    .plan
-                    .levels
-                    .get(&place)
-                    .and_then(|n| self.facts.levels.get(n))
-                    .copied()
-                    .unwrap_or_default(),
+                None => self.level(&place, kept),
             };
-            if step.takes > level.available {
+            // What takes nothing is never short, even where more was promised than there is.
+            if step.takes > 0 && step.takes > level.available {
                 short.push(shortage(step, level.available));
                 continue;
             }
@@ -240,6 +281,13 @@ impl Bench<'_> {
         let message = format!("not enough available of {}", skus.join(", "));
         Err(Error::new(ErrorKind::InsufficientStock, message).short_of(short))
     }
+}
+
+/// Which of the holds that the batch releases are taken as still there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Nothing,
+    Released,
 }
 
 fn shortage(step: &StockStep, available: i64) -> Shortage {

@@ -9,6 +9,7 @@ use super::job::lock;
 use super::locked;
 use super::second::Second;
 use super::worker::Lane;
+use super::worker::Undecided;
 use super::worker::Worker;
 use crate::backend::sql::plan::Footprint;
 use crate::backend::sql::plan::Occupied;
@@ -39,6 +40,7 @@ impl Aside {
             engine,
             jobs,
             waiting: Vec::new(),
+            undecided: Undecided::default(),
             trouble,
             gauge,
             lane: Lane::Second(Second::default()),

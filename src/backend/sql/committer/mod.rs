@@ -49,6 +49,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 use worker::First;
 use worker::Lane;
+use worker::Undecided;
 use worker::Worker;
 
 /// How long a batch waits for a lock. Locks of other committers are held for milliseconds, even when a disk is slow; what
@@ -127,6 +128,7 @@ impl Committer {
             engine,
             jobs,
             waiting: Vec::new(),
+            undecided: Undecided::default(),
             trouble: trouble.clone(),
             gauge: gauge.clone(),
             lane: Lane::First(First::default()),

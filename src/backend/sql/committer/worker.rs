@@ -50,6 +50,8 @@ pub(super) struct Worker<E> {
     pub(super) jobs: mpsc::Receiver<Job>,
     /// Taken from the queue, in order of arrival, but not into a batch yet.
     pub(super) waiting: Vec<Job>,
+    /// Of the batch that is under way: what is decided once the others are committed, and what by itself.
+    pub(super) undecided: Undecided,
     pub(super) trouble: Arc<Mutex<Option<String>>>,
     pub(super) gauge: Arc<Gauge>,
     pub(super) lane: Lane,
@@ -61,6 +63,13 @@ pub(super) enum Lane {
     First(First),
     /// Has all the time: it is what others were put aside to.
     Second(Second),
+}
+
+/// Sets that do not hold beside neighbours that are not committed. Nothing of them was applied.
+#[derive(Default)]
+pub(super) struct Undecided {
+    later: Vec<Job>,
+    alone: Vec<Job>,
 }
 
 /// What the first lane knows beside the sets that wait.
@@ -76,6 +85,13 @@ impl<E: Engine> Worker<E> {
         while let Some(batch) = self.next_batch().await {
             self.gauge.batch(batch.len());
             self.settle(batch).await;
+            let Undecided { mut later, alone } = std::mem::take(&mut self.undecided);
+            for job in alone {
+                self.settle(vec![job]).await;
+            }
+            // They came before all that waits.
+            later.append(&mut self.waiting);
+            self.waiting = later;
         }
         if let Lane::First(First { aside: Some(aside), .. }) = self.lane {
             aside.end().await;
@@ -250,13 +266,13 @@ impl<E: Engine> Worker<E> {
                 let mut number = 0..verdicts.len();
                 verdicts.retain(|_| number.next().is_some_and(|number| applied.out.contains(&number)));
                 let out = answer(std::mem::take(batch), &applied);
-                *batch = reply_refused(out, verdicts, &facts);
+                *batch = self.reply_refused(out, verdicts, &facts);
                 Attempt::Admitted { progress: true }
             }
             Ran::Refused(facts) => {
                 let before = batch.len();
                 let verdicts = judge(&sets, &plan, &facts);
-                *batch = reply_refused(std::mem::take(batch), verdicts, &facts);
+                *batch = self.reply_refused(std::mem::take(batch), verdicts, &facts);
                 Attempt::Admitted {
                     progress: batch.len() < before,
                 }
@@ -273,6 +289,31 @@ impl<E: Engine> Worker<E> {
             }
             Ran::Unknown(lost) => self.resolve(commit, &plan, batch, lost).await,
         }
+    }
+
+    /// Answers the sets that do not hold on these facts, keeps what is undecided, and returns the others: nothing of theirs was
+    /// applied.
+    fn reply_refused(&mut self, batch: Vec<Job>, verdicts: Vec<Verdict>, facts: &Facts) -> Vec<Job> {
+        let mut admitted = Vec::new();
+        for (job, verdict) in batch.into_iter().zip(verdicts) {
+            match verdict {
+                Verdict::Replay(owner) => {
+                    job.answer(replay(facts, owner));
+                    continue;
+                }
+                Verdict::Refuse(error) => {
+                    job.answer(Err(error));
+                    continue;
+                }
+                Verdict::Admit | Verdict::Later | Verdict::Alone => job.unsend(),
+            }
+            match verdict {
+                Verdict::Later => self.undecided.later.push(job),
+                Verdict::Alone => self.undecided.alone.push(job),
+                _ => admitted.push(job),
+            }
+        }
+        admitted
     }
 
     /// Waits before the next try, and lets go of the sets that nobody waits for.
@@ -391,20 +432,4 @@ fn answer(batch: Vec<Job>, applied: &Applied) -> Vec<Job> {
         job.answer(answer);
     }
     out
-}
-
-/// Answers the sets that do not hold on these facts, and returns the others: nothing of theirs was applied.
-fn reply_refused(batch: Vec<Job>, verdicts: Vec<Verdict>, facts: &Facts) -> Vec<Job> {
-    let mut admitted = Vec::new();
-    for (job, verdict) in batch.into_iter().zip(verdicts) {
-        match verdict {
-            Verdict::Admit => {
-                job.unsend();
-                admitted.push(job);
-            }
-            Verdict::Replay(owner) => job.answer(replay(facts, owner)),
-            Verdict::Refuse(error) => job.answer(Err(error)),
-        }
-    }
-    admitted
 }

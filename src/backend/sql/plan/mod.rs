@@ -106,7 +106,7 @@ pub(in crate::backend::sql) fn lay_out(sets: &[&Prepared]) -> Result<Plan> {
     plan.claims(sets);
     plan.settlements(sets)?;
     for (set, one) in numbered(sets) {
-        if !one.payload.released.is_empty() {
+        if one.releases_holds() {
             plan.shared.insert(set);
         }
         plan.payload.append(&one.payload, set);

@@ -96,6 +96,10 @@ impl Prepared {
         Ok(prepared)
     }
 
+    pub(in crate::backend::sql) fn releases_holds(&self) -> bool {
+        !self.payload.released.is_empty()
+    }
+
     fn rows(&self) -> Result<Payload> {
         let mut payload = Payload::default();
         for put in &self.set.puts {

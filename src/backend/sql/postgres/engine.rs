@@ -77,7 +77,7 @@ impl Age {
     /// Whether the next call makes its plans anew: the fourth does, the sixteenth, and so on, as the tables grow.
     fn next(&mut self) -> bool {
         self.calls += 1;
-        let grown = self.calls.is_power_of_two() && self.calls.trailing_zeros() % 2 == 0;
+        let grown = self.calls.is_power_of_two() && self.calls.trailing_zeros().is_multiple_of(2);
         let anew = self.calls > 1 && (grown || self.planned.elapsed() > PLANS_LAST);
         if anew {
             self.planned = Instant::now();

@@ -92,20 +92,23 @@ pub(super) fn root(sp: &dyn Spelling, position: usize, root: &Root) -> Step {
 /// sees what others committed while we waited.
 pub(super) fn levels(sp: &dyn Spelling) -> Step {
     let list = List::NeedLevels;
-    let freed = format!(
-        "(SELECT coalesce(sum(h.quantity), 0) FROM stockroom_holds AS h WHERE h.sku = t.sku AND h.location = t.location \
-         AND (h.expires_at <= {now} OR {released}))",
-        now = sp.now(),
-        released = sp.is_released("h.hold_id"),
-    );
-    let select = format!("t.on_hand, t.allocated, t.held, t.backorder_limit, {freed} AS freed");
+    let units = |which: &str| {
+        format!(
+            "(SELECT coalesce(sum(h.quantity), 0) FROM stockroom_holds AS h WHERE h.sku = t.sku \
+             AND h.location = t.location AND {which})"
+        )
+    };
+    let (now, is_released) = (sp.now(), sp.is_released("h.hold_id"));
+    let freed = units(&format!("(h.expires_at <= {now} OR {is_released})"));
+    let released = units(&format!("h.expires_at > {now} AND {is_released}"));
+    let select = format!("t.on_hand, t.allocated, t.held, t.backorder_limit, {freed} AS freed, {released} AS released");
     let held = "coalesce(l.held - l.freed, 0)";
     let available = "coalesce(l.on_hand - l.allocated - l.held + l.backorder_limit + l.freed, 0)";
     let sql = format!(
         "SELECT r.n AS n, coalesce(l.on_hand, 0) >= r.need_on_hand AND coalesce(l.allocated, 0) >= r.need_allocated \
          AND {held} >= r.need_held AND {available} >= r.need_available AS ok, \
          coalesce(l.on_hand, 0) AS f1, coalesce(l.allocated, 0) AS f2, {held} AS f3, \
-         {available} AS f4, coalesce(l.freed, 0) AS f5 FROM {} AS r {}",
+         {available} AS f4, coalesce(l.freed, 0) AS f5, coalesce(l.released, 0) AS f6 FROM {} AS r {}",
         sp.rows(list, &NEED),
         plain(sp, "stockroom_levels", &LEVEL, &select, "l"),
     );

@@ -113,7 +113,8 @@ pub(super) enum Phase {
 pub(super) enum Facts {
     /// `f1` version or 0, `f2` whether it is live; of a root, by its position in [`ROOTS`].
     Root(usize),
-    /// `f1` on hand, `f2` allocated, `f3` held, `f4` available, `f5` units of holds that are gone; of a level.
+    /// `f1` on hand, `f2` allocated, `f3` held, `f4` available, `f5` units of holds that are gone, `f6` those of them that the
+    /// batch releases; of a level.
     Level,
     /// `f1` quantity, `f2` lines in the cart; of a cart line.
     Line,
@@ -126,7 +127,7 @@ impl Facts {
     pub(super) const fn width(self) -> usize {
         match self {
             Self::Root(_) | Self::Line | Self::Claim => 2,
-            Self::Level => 5,
+            Self::Level => 6,
         }
     }
 }

@@ -300,7 +300,7 @@ fn without_refused(
     for (number, verdict) in judge(sets, plan, facts).iter().enumerate() {
         match verdict {
             Verdict::Admit => admitted.extend(sets.get(number).copied()),
-            Verdict::Replay(_) | Verdict::Refuse(_) => out.push(number),
+            _ => out.push(number),
         }
     }
     if admitted.is_empty() || out.is_empty() {
@@ -404,7 +404,7 @@ impl Batch<'_> {
 fn frees(found: &Found, about: About) -> bool {
     match found {
         Found::Numbers { numbers, .. } => {
-            about == About::Level && numbers.last().is_some_and(|freed| *freed != 0)
+            about == About::Level && numbers.get(4).is_some_and(|freed| *freed != 0)
         }
         Found::Claim { .. } => false,
     }
