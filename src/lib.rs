@@ -155,6 +155,8 @@ mod documents {
     struct Readme;
     #[doc = include_str!("../docs/transactions.md")]
     struct Transactions;
+    #[doc = include_str!("../docs/group-commit.md")]
+    struct GroupCommit;
     #[doc = include_str!("../docs/changes.md")]
     struct ChangesPage;
     #[doc = include_str!("../docs/testing.md")]

@@ -219,8 +219,8 @@ async fn a_transaction_that_stays_open_holds_no_writer_back() {
     let mut open = connect(ground.url(), ground.schema().unwrap()).await;
     let change = |version| {
         format!(
-            "INSERT INTO stockroom_changes (aggregate, row_key, version, action, actor, events, at, commit_id, wset) \
-             VALUES ('product', '{}', {version}, 'put', 'system', '[]', 0, '{}', 0)",
+            "INSERT INTO stockroom_changes (aggregate, row_key, version, action, actor, events, at, commit_id) \
+             VALUES ('product', '{}', {version}, 'put', 'system', '[]', 0, '{}')",
             schedule::key(1),
             Uuid::now_v7()
         )
@@ -266,8 +266,8 @@ async fn no_read_of_a_long_table_reads_it_from_end_to_end() {
     let mut beside = connect(server.url(), &schema).await;
     let fill = |from: u64, to: u64| {
         format!(
-            "INSERT INTO stockroom_changes (aggregate, row_key, version, action, actor, events, at, commit_id, wset) \
-             SELECT 'product', gen_random_uuid()::text, 1, 'put', 'system', '[]', 0, gen_random_uuid(), 0 \
+            "INSERT INTO stockroom_changes (aggregate, row_key, version, action, actor, events, at, commit_id) \
+             SELECT 'product', gen_random_uuid()::text, 1, 'put', 'system', '[]', 0, gen_random_uuid() \
              FROM generate_series({from}, {to})"
         )
     };

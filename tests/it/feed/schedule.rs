@@ -80,8 +80,8 @@ pub(super) async fn run(url: &str, schema: &str, steps: &[Step], way: &mut dyn W
             }
             Step::Number(session, aggregate, version) => {
                 let sql = format!(
-                    "INSERT INTO stockroom_changes (aggregate, row_key, version, action, actor, events, at, commit_id, wset) \
-                     VALUES ('product', '{}', {version}, 'put', 'system', '[]', 0, '{}', 0)",
+                    "INSERT INTO stockroom_changes (aggregate, row_key, version, action, actor, events, at, commit_id) \
+                     VALUES ('product', '{}', {version}, 'put', 'system', '[]', 0, '{}')",
                     key(aggregate),
                     Uuid::now_v7()
                 );
