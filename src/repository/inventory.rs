@@ -227,12 +227,7 @@ impl Inventory {
     ///
     /// # Cancel safety
     /// As of [`hold`](Self::hold).
-    pub async fn hold_with(
-        &self,
-        lines: &[HoldLine],
-        ttl: Duration,
-        durability: Durability,
-    ) -> Result<Hold> {
+    pub async fn hold_with(&self, lines: &[HoldLine], ttl: Duration, durability: Durability) -> Result<Hold> {
         let hold = async {
             let id = HoldId::new();
             let mut set = self.context.write_set();

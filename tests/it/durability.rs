@@ -56,14 +56,24 @@ async fn only_a_relaxed_hold_does_not_wait_for_the_disk(ground: Ground) {
     let cart = shop.cart(&[("MUG", 1)]).await;
     watch(&ground).await;
     let relaxed = hold(&shop, Durability::Relaxed).await;
-    assert!(shop.inventory().hold_status(relaxed.id).await.unwrap().unwrap().alive);
+    assert!(
+        shop.inventory()
+            .hold_status(relaxed.id)
+            .await
+            .unwrap()
+            .unwrap()
+            .alive
+    );
     hold(&shop, Durability::Durable).await;
     let place = Place::cart(cart).key(key("order")).hold(relaxed);
     shop.checkout().place(place).await.unwrap();
     let notes = ground.texts("SELECT note FROM it_witness").await;
     assert_eq!(notes[..2], ["hold off", "hold on"]);
     // What the order writes: the end of its hold, and its units.
-    assert!(notes.len() > 2 && notes[2..].iter().all(|note| note.ends_with(" on")), "{notes:?}");
+    assert!(
+        notes.len() > 2 && notes[2..].iter().all(|note| note.ends_with(" on")),
+        "{notes:?}"
+    );
     let level = shop.level("MUG").await;
     assert_eq!((level.allocated, level.held), (1, 1));
     shop.assert_sound().await;

@@ -10,6 +10,7 @@ use super::judge::Facts;
 use super::judge::LevelFacts;
 use super::plan::Prepared;
 use super::plan::Running;
+#[cfg(feature = "sqlite")]
 use super::plan::parse_key;
 use super::program::Facts as About;
 use super::tables::ROOTS;
@@ -110,6 +111,7 @@ pub(super) fn replay(facts: &Facts, owner: Uuid) -> Result<Committed> {
 }
 
 /// A row of the history: which aggregate came to which version.
+#[cfg(feature = "sqlite")]
 pub(super) fn version(aggregate: &str, key: &str, version: i64) -> Option<((Aggregate, RowKey), Version)> {
     let root = ROOTS.iter().find(|root| root.aggregate.as_str() == aggregate)?;
     Some((

@@ -242,7 +242,10 @@ impl Bench<'_> {
 
     fn level(&self, place: &LevelKey, kept: Kept) -> Running {
         let n = self.plan.levels.get(place);
-        let facts = n.and_then(|n| self.facts.levels.get(n)).copied().unwrap_or_default();
+        let facts = n
+            .and_then(|n| self.facts.levels.get(n))
+            .copied()
+            .unwrap_or_default();
         let mut level = facts.counters;
         if kept == Kept::Released {
             level.available -= facts.released;

@@ -38,7 +38,14 @@ pub(super) fn write(letters: &[DeadLetter]) -> String {
             let change = serde_json::to_string(&kept(&letter.change)).ok();
             // What a sink answered may be anything; PostgreSQL keeps no NUL in a text.
             let reason = letter.reason.replace('\0', " ");
-            (letter.id, &letter.sink, change, reason, letter.attempts, micros(letter.at))
+            (
+                letter.id,
+                &letter.sink,
+                change,
+                reason,
+                letter.attempts,
+                micros(letter.at),
+            )
         })
         .collect();
     serde_json::to_string(&rows).unwrap_or_else(|_| "[]".to_owned())

@@ -82,14 +82,18 @@ impl Rows {
         let mut ints = self.ints.bytes.as_slice();
         let mut ids = self.ids.bytes.as_slice();
         let mut texts = self.texts.bytes.as_slice();
-        (0..self.count).flat_map(move |_| columns).map(move |column| match column.1 {
-            Kind::Int | Kind::Expiry => next(&mut ints).and_then(|bytes| {
-                let bytes = bytes.try_into().ok()?;
-                Some(Value::Int(i64::from_be_bytes(bytes)))
-            }),
-            Kind::Id => next(&mut ids).and_then(|bytes| Uuid::from_slice(bytes).ok().map(Value::Id)),
-            Kind::Text => next(&mut texts).and_then(|bytes| std::str::from_utf8(bytes).ok().map(Value::Text)),
-        })
+        (0..self.count)
+            .flat_map(move |_| columns)
+            .map(move |column| match column.1 {
+                Kind::Int | Kind::Expiry => next(&mut ints).and_then(|bytes| {
+                    let bytes = bytes.try_into().ok()?;
+                    Some(Value::Int(i64::from_be_bytes(bytes)))
+                }),
+                Kind::Id => next(&mut ids).and_then(|bytes| Uuid::from_slice(bytes).ok().map(Value::Id)),
+                Kind::Text => {
+                    next(&mut texts).and_then(|bytes| std::str::from_utf8(bytes).ok().map(Value::Text))
+                }
+            })
     }
 }
 
@@ -180,7 +184,9 @@ impl RowWriter<'_> {
     }
 
     pub(super) fn opt_id(&mut self, value: Option<Uuid>) {
-        self.rows.ids.push(value.as_ref().map(|id| id.as_bytes().as_slice()));
+        self.rows
+            .ids
+            .push(value.as_ref().map(|id| id.as_bytes().as_slice()));
     }
 
     pub(super) fn text(&mut self, value: &str) {
@@ -247,7 +253,11 @@ mod tests {
     fn values_come_back_in_the_order_of_the_columns_whatever_the_text() {
         let (mut rows, mut more) = (Rows::default(), Rows::default());
         write(&mut rows, "", None);
-        write(&mut more, "a \"quoted\\ line\"\n\u{1}\u{1F600} é", Some(Uuid::max()));
+        write(
+            &mut more,
+            "a \"quoted\\ line\"\n\u{1}\u{1F600} é",
+            Some(Uuid::max()),
+        );
         rows.append(&more, 1);
         let values: Vec<_> = rows.values(&COLUMNS).collect();
         let expected = [

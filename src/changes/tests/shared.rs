@@ -119,9 +119,7 @@ async fn who_has_lost_its_lease_stops_delivering() {
     carts(&one, 3).await;
     slow.until_calls(1).await;
     // To this process the other's lease is over at once.
-    let (two, clock) = folder
-        .open(&fast, polling().lease(Duration::from_secs(6)))
-        .await;
+    let (two, clock) = folder.open(&fast, polling().lease(Duration::from_secs(6))).await;
     clock.shift_clock(Duration::from_secs(3_600));
     fast.until_distinct(3).await;
     // It hears of it when it renews its lease, in the middle of its delivery.

@@ -32,7 +32,6 @@ pub use readers::OrderReader;
 pub use readers::PaymentReader;
 pub use readers::ProductReader;
 pub use readers::Readers;
-pub(crate) use status::STEPS;
 pub use status::CommitStatus;
 pub use status::Tally;
 pub use write_set::Claim;

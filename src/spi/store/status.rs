@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Number of counters of a [`Tally`].
-pub(crate) const STEPS: usize = 32;
+const STEPS: usize = 32;
 
 /// What a store's write path has done since it was opened, in this process.
 ///
@@ -27,16 +27,18 @@ pub struct CommitStatus {
 /// How often a number was seen, by powers of two.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    pub(crate) counts: [u64; STEPS],
-    pub(crate) sum: u64,
-    pub(crate) max: u64,
+    counts: [u64; STEPS],
+    sum: u64,
+    max: u64,
 }
 
 impl Tally {
-    /// Where a number is counted: numbers below 2 at 0, below 4 at 1, below 8 at 2.
-    pub(crate) fn step(number: u64) -> usize {
+    /// Counts a number.
+    pub fn add(&mut self, number: u64) {
         let step = number.checked_ilog2().unwrap_or(0) as usize;
-        step.min(STEPS - 1)
+        self.counts[step.min(STEPS - 1)] += 1;
+        self.sum = self.sum.saturating_add(number);
+        self.max = self.max.max(number);
     }
 
     /// How many numbers were counted.
@@ -123,11 +125,7 @@ mod tests {
 
     fn tally(numbers: &[u64]) -> Tally {
         let mut tally = Tally::default();
-        for number in numbers {
-            tally.counts[Tally::step(*number)] += 1;
-            tally.sum += number;
-            tally.max = tally.max.max(*number);
-        }
+        numbers.iter().for_each(|number| tally.add(*number));
         tally
     }
 

@@ -30,11 +30,7 @@ pub(super) struct Aside {
 
 impl Aside {
     /// Starts the lane on a connection of its own.
-    pub(super) fn start(
-        engine: impl Engine,
-        trouble: Arc<Mutex<Option<String>>>,
-        gauge: Arc<Gauge>,
-    ) -> Self {
+    pub(super) fn start(engine: impl Engine, trouble: Arc<Mutex<Option<String>>>, gauge: Arc<Gauge>) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let worker = Worker {
             engine,

@@ -93,7 +93,10 @@ impl<E: Engine> Worker<E> {
             later.append(&mut self.waiting);
             self.waiting = later;
         }
-        if let Lane::First(First { aside: Some(aside), .. }) = self.lane {
+        if let Lane::First(First {
+            aside: Some(aside), ..
+        }) = self.lane
+        {
             aside.end().await;
         }
     }
@@ -189,8 +192,8 @@ impl<E: Engine> Worker<E> {
         }) = &mut self.lane
         {
             let engine = self.engine.second();
-            *aside = engine
-                .map(|engine| Aside::start(engine, Arc::clone(&self.trouble), Arc::clone(&self.gauge)));
+            *aside =
+                engine.map(|engine| Aside::start(engine, Arc::clone(&self.trouble), Arc::clone(&self.gauge)));
         }
         !matches!(self.lane, Lane::First(First { aside: None, .. }))
     }
@@ -343,13 +346,7 @@ impl<E: Engine> Worker<E> {
     }
 
     /// After a lost reply: the truth, found on a fresh connection.
-    async fn resolve(
-        &mut self,
-        commit: Uuid,
-        plan: &Plan,
-        batch: &mut Vec<Job>,
-        lost: Error,
-    ) -> Attempt {
+    async fn resolve(&mut self, commit: Uuid, plan: &Plan, batch: &mut Vec<Job>, lost: Error) -> Attempt {
         let last = batch.iter().map(|job| job.deadline.instant()).max();
         let until = last.unwrap_or_else(Instant::now) + AFTERMATH;
         let mut attempt = 0;

@@ -2,8 +2,8 @@
 
 use super::Plan;
 use super::Prepared;
-use super::prepared::Taken;
 use super::numbered;
+use super::prepared::Taken;
 use super::signed;
 use crate::backend::sql::program::List;
 use std::collections::BTreeMap;
@@ -52,5 +52,7 @@ pub(in crate::backend::sql) fn unhex(text: &str) -> Option<Vec<u8>> {
 pub(in crate::backend::sql) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+    digits
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
+        .collect()
 }

@@ -107,10 +107,7 @@ impl Prepared {
         }
         for gone in &self.set.deletes {
             let root = Root::of(gone.aggregate)?;
-            write_key(
-                &gone.key,
-                &mut payload.list(List::Delete(root.aggregate)).row(),
-            );
+            write_key(&gone.key, &mut payload.list(List::Delete(root.aggregate)).row());
             if let (Some(_), RowKey::Id(owner)) = (root.part, &gone.key) {
                 payload.list(List::ClearParts(root.aggregate)).row().id(*owner);
             }

@@ -66,7 +66,8 @@ impl Arguments {
         let mut all = Self::default();
         for (list, widths) in LISTS.iter() {
             // Arrays begin with 1.
-            let values = [&all.ints.values, &all.ids.values, &all.texts.values].map(|values| values.count + 1);
+            let values =
+                [&all.ints.values, &all.ids.values, &all.texts.values].map(|values| values.count + 1);
             let rows = payload.get(*list);
             let count = rows.map_or(0, |rows| rows.count);
             for figure in [count, all.sets.len() + 1].into_iter().chain(values) {
@@ -116,7 +117,9 @@ where
     T: Type<Postgres>,
 {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        let element = T::type_info().oid().ok_or("the type of the values has no number")?;
+        let element = T::type_info()
+            .oid()
+            .ok_or("the type of the values has no number")?;
         let count = i32::try_from(self.values.count)?;
         let dimensions = i32::from(count > 0);
         // What may be NULL shows in the values' lengths.
@@ -131,4 +134,3 @@ where
         Ok(IsNull::No)
     }
 }
-

@@ -62,9 +62,10 @@ pub(super) static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
         "CREATE OR REPLACE FUNCTION {name}({PARAMETERS}) RETURNS text \
          LANGUAGE plpgsql {SETTINGS} AS $function$\n{body}\n$function$"
     );
-    let call =
-        format!("/* stockroom commit */ SELECT {name}($1::uuid, $2::bigint, $3::bigint, $4::boolean, $5::boolean, $6::boolean, $7::uuid[], $8::integer, \
-         $9::integer[], $10::integer[], $11::integer[], $12::bigint[], $13::uuid[], $14::text[])");
+    let call = format!(
+        "/* stockroom commit */ SELECT {name}($1::uuid, $2::bigint, $3::bigint, $4::boolean, $5::boolean, $6::boolean, $7::uuid[], $8::integer, \
+         $9::integer[], $10::integer[], $11::integer[], $12::bigint[], $13::uuid[], $14::text[])"
+    );
     Function { name, create, call }
 });
 
@@ -80,11 +81,15 @@ struct PostgresSpelling;
 
 impl Spelling for PostgresSpelling {
     fn rows(&self, list: List, columns: &[Column]) -> String {
-        some_rows(list, columns, |set| format!("v_only IS NULL OR {set} = ANY(v_only)"))
+        some_rows(list, columns, |set| {
+            format!("v_only IS NULL OR {set} = ANY(v_only)")
+        })
     }
 
     fn admitted(&self, list: List, columns: &[Column]) -> String {
-        some_rows(list, columns, |set| format!("v_out IS NULL OR {set} <> ALL(v_out)"))
+        some_rows(list, columns, |set| {
+            format!("v_out IS NULL OR {set} <> ALL(v_out)")
+        })
     }
 
     fn now(&self) -> &'static str {
@@ -271,18 +276,15 @@ fn add(text: &mut String, step: &Step, statement: &str) {
 fn look(step: &Step) -> String {
     let sql = &step.sql;
     let [_, first_row, ..] = figures(step.list);
-    let out = format!(
-        "v_out || array_agg(p_sets[{first_row} + y.n::integer]) FILTER (WHERE y.ok IS NOT TRUE)"
-    );
+    let out =
+        format!("v_out || array_agg(p_sets[{first_row} + y.n::integer]) FILTER (WHERE y.ok IS NOT TRUE)");
     if step.phase == Phase::Look(Facts::Claim) {
         return format!(
             "    SELECT {out}, bool_or(y.f1 IS NOT NULL) INTO v_out, v_taken FROM ({sql}) AS y;\n"
         );
     }
     if step.phase == Phase::Look(Facts::Level) {
-        return format!(
-            "    SELECT {out}, bool_or(y.f5 <> 0) INTO v_out, v_gone FROM ({sql}) AS y;\n"
-        );
+        return format!("    SELECT {out}, bool_or(y.f5 <> 0) INTO v_out, v_gone FROM ({sql}) AS y;\n");
     }
     format!("    SELECT {out} INTO v_out FROM ({sql}) AS y;\n")
 }

@@ -276,6 +276,8 @@ impl Engine for PostgresEngine {
             }
         };
         self.connection = Some(connection);
-        found.map(|text| answer::applied(&text, &plan.changed)).transpose()
+        found
+            .map(|text| answer::applied(&text, &plan.changed))
+            .transpose()
     }
 }

@@ -4,7 +4,6 @@ use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Retry;
 
-
 /// The lock time-out.
 const LOCKED: &str = "55P03";
 

@@ -101,7 +101,9 @@ pub(super) fn levels(sp: &dyn Spelling) -> Step {
     let (now, is_released) = (sp.now(), sp.is_released("h.hold_id"));
     let freed = units(&format!("(h.expires_at <= {now} OR {is_released})"));
     let released = units(&format!("h.expires_at > {now} AND {is_released}"));
-    let select = format!("t.on_hand, t.allocated, t.held, t.backorder_limit, {freed} AS freed, {released} AS released");
+    let select = format!(
+        "t.on_hand, t.allocated, t.held, t.backorder_limit, {freed} AS freed, {released} AS released"
+    );
     let held = "coalesce(l.held - l.freed, 0)";
     let available = "coalesce(l.on_hand - l.allocated - l.held + l.backorder_limit + l.freed, 0)";
     let sql = format!(

@@ -72,7 +72,10 @@ impl Spelling for SqliteSpelling {
             .collect();
         // The first column of every list has a value in every row.
         let first = columns.first().map_or("n", |column| column.0);
-        format!("(SELECT {} FROM listed WHERE listed.{first} IS NOT NULL)", names.join(", "))
+        format!(
+            "(SELECT {} FROM listed WHERE listed.{first} IS NOT NULL)",
+            names.join(", ")
+        )
     }
 
     // Sets that are left out are left out of the payload.

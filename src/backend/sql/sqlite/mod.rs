@@ -13,9 +13,9 @@ mod join;
 mod letters;
 mod reads;
 mod schema;
-mod values;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::str::FromStr;
 use std::sync::Arc;

@@ -43,12 +43,18 @@ async fn plan(pool: &SqlitePool, sql: &str) -> String {
         .join("\n")
 }
 
-const PAYLOAD: [&str; 6] = ["VIRTUAL TABLE", "SCAN r", "SCAN g", "SCAN given", "SCAN listed", "CONSTANT ROW"];
+const PAYLOAD: [&str; 6] = [
+    "VIRTUAL TABLE",
+    "SCAN r",
+    "SCAN g",
+    "SCAN given",
+    "SCAN listed",
+    "CONSTANT ROW",
+];
 
 /// Scans of the payload's rows are what a step is made of; of a table they are not.
 fn scans(plan: &str) -> Vec<&str> {
-    let payload =
-        |line: &&str| PAYLOAD.iter().any(|part| line.contains(part));
+    let payload = |line: &&str| PAYLOAD.iter().any(|part| line.contains(part));
     plan.lines()
         .filter(|line| line.starts_with("SCAN ") && !payload(line))
         .collect()

@@ -33,8 +33,12 @@ pub(super) struct Given {
 }
 
 /// The texts of each step, by the power of two of rows.
-static TEXTS: LazyLock<Vec<[OnceLock<String>; SIZES]>> =
-    LazyLock::new(|| STEPS.iter().map(|_| std::array::from_fn(|_| OnceLock::new())).collect());
+static TEXTS: LazyLock<Vec<[OnceLock<String>; SIZES]>> = LazyLock::new(|| {
+    STEPS
+        .iter()
+        .map(|_| std::array::from_fn(|_| OnceLock::new()))
+        .collect()
+});
 
 /// The statements that a step takes for a list, one after the other.
 pub(super) fn statements<'a>(
