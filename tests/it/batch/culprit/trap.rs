@@ -40,7 +40,11 @@ impl Trap {
             return;
         }
         // One error in three is of the kind that may pass when the batch is tried again.
-        let code = if self.number.is_multiple_of(3) { "40001" } else { "23514" };
+        let code = if self.number.is_multiple_of(3) {
+            "40001"
+        } else {
+            "23514"
+        };
         let function = format!(
             "CREATE FUNCTION it_trap() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
              IF lower(coalesce(NEW::text, OLD::text)) ~ '{}' THEN \
