@@ -79,6 +79,8 @@ pub(in crate::backend::sql) struct Plan {
     pub(in crate::backend::sql) sets: i32,
     /// Whether anything is written; a batch that only validates reads leaves no commit row.
     pub(in crate::backend::sql) writes: bool,
+    /// Whether each level that is touched is there to be stepped, and the steps' own guards are all that is asked of it.
+    pub(in crate::backend::sql) guarded: bool,
     /// The sets that cannot be left out of the batch by themselves: what they do to a row or hold is one with what others do.
     pub(in crate::backend::sql) shared: BTreeSet<i32>,
     /// Position of each row that deltas change in the change list of its aggregate.
@@ -97,6 +99,7 @@ pub(in crate::backend::sql) fn lay_out(sets: &[&Prepared]) -> Result<Plan> {
         sets: i32::try_from(sets.len()).unwrap_or(i32::MAX),
         relaxed: sets.iter().all(|one| one.set.durability == Durability::Relaxed),
         epoch: sets.first().map_or(0, |one| one.set.epoch),
+        guarded: !sets.iter().any(|one| one.releases_holds()),
         writes: sets.iter().any(|one| !one.set.is_read_only()),
         ..Plan::default()
     };

@@ -24,6 +24,16 @@ pub(super) struct RowNeed {
     live: bool,
 }
 
+impl RowNeed {
+    /// Of a row that is stepped, and need not be there before.
+    const STEPS: Self = Self {
+        writes: true,
+        low: 0,
+        high: i64::MAX,
+        live: false,
+    };
+}
+
 impl Plan {
     pub(super) fn row_needs(&mut self, sets: &[&Prepared]) -> Result<()> {
         let mut needs: BTreeMap<&(Aggregate, RowKey), (i32, RowNeed)> = BTreeMap::new();
@@ -41,6 +51,7 @@ impl Plan {
         for (place, (of, need)) in needs {
             let root = Root::of(place.0)?;
             let n = counts.entry(root.aggregate).or_default();
+            self.guarded &= root.aggregate != Aggregate::Level || need == RowNeed::STEPS;
             let mut row = self.payload.list(List::Check(root.aggregate)).row_of(of);
             row.int(signed(*n));
             write_key(&place.1, &mut row);

@@ -3,7 +3,6 @@
 use super::Plan;
 use super::Prepared;
 use super::numbered;
-use super::signed;
 use crate::backend::sql::program::List;
 use crate::model::Aggregate;
 use crate::model::LocationId;
@@ -109,15 +108,8 @@ impl Plan {
             }
         }
         for (n, ((sku, location), level)) in work.into_iter().enumerate() {
-            let mut row = self.payload.list(List::NeedLevels).row_of(level.of);
-            row.int(signed(n));
-            row.text(sku.as_str());
-            row.text(location.as_str());
-            row.int(level.needs.on_hand);
-            row.int(level.needs.allocated);
-            row.int(level.needs.held);
-            row.int(level.needs.available);
             if level.creates {
+                self.guarded = false;
                 let mut row = self.payload.list(List::CreateLevels).row_of(level.of);
                 row.text(sku.as_str());
                 row.text(location.as_str());
@@ -129,6 +121,10 @@ impl Plan {
             row.int(level.running.on_hand);
             row.int(level.running.allocated);
             row.int(level.running.held);
+            row.int(level.needs.on_hand);
+            row.int(level.needs.allocated);
+            row.int(level.needs.held);
+            row.int(level.needs.available);
             self.levels.insert((sku, location), n);
         }
     }

@@ -12,6 +12,7 @@ use sha2::Sha256;
 use super::arrays;
 use crate::backend::sql::program;
 use crate::backend::sql::program::Facts;
+use crate::backend::sql::program::HOLDS_FOR_SURE;
 use crate::backend::sql::program::List;
 use crate::backend::sql::program::Lock;
 use crate::backend::sql::program::LookUp;
@@ -48,7 +49,7 @@ const SETTINGS: &str = "SET jit = off SET enable_seqscan = off SET enable_hashjo
 
 /// `p_lists` tells of each list how many rows it has and where in the arrays they are, `p_sets` of each row whose it is,
 /// `p_shared` which sets cannot be left out by themselves.
-const PARAMETERS: &str = "p_commit uuid, p_shift bigint, p_epoch bigint, p_writes boolean, p_relaxed boolean, p_anew boolean, p_released uuid[], \
+const PARAMETERS: &str = "p_commit uuid, p_shift bigint, p_epoch bigint, p_writes boolean, p_relaxed boolean, p_anew boolean, p_guarded boolean, p_released uuid[], \
      p_count integer, p_shared integer[], p_lists integer[], p_sets integer[], p_ints bigint[], p_ids uuid[], p_texts text[]";
 
 pub(super) static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
@@ -63,8 +64,8 @@ pub(super) static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
          LANGUAGE plpgsql {SETTINGS} AS $function$\n{body}\n$function$"
     );
     let call = format!(
-        "/* stockroom commit */ SELECT {name}($1::uuid, $2::bigint, $3::bigint, $4::boolean, $5::boolean, $6::boolean, $7::uuid[], $8::integer, \
-         $9::integer[], $10::integer[], $11::integer[], $12::bigint[], $13::uuid[], $14::text[])"
+        "/* stockroom commit */ SELECT {name}($1::uuid, $2::bigint, $3::bigint, $4::boolean, $5::boolean, $6::boolean, $7::boolean, $8::uuid[], \
+         $9::integer, $10::integer[], $11::integer[], $12::integer[], $13::bigint[], $14::uuid[], $15::text[])"
     );
     Function { name, create, call }
 });
@@ -187,6 +188,9 @@ fn figures(list: List) -> [String; arrays::FIGURES] {
     std::array::from_fn(|figure| format!("p_lists[{}]", place + figure))
 }
 
+/// What the function raises and catches by itself.
+const UNDONE: &str = "SR001";
+
 const CLOCK: &str = "p_shift + (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
 fn body() -> String {
@@ -202,7 +206,7 @@ fn body() -> String {
         told.push(format!("'{}', {versions}", aggregate.as_str()));
     }
     let mut text = format!(
-        "DECLARE\n  v_now bigint := {CLOCK};\n  v_out integer[];\n  v_only integer[];\n  v_whole boolean := false;\n  v_found jsonb;\n  \
+        "DECLARE\n  v_now bigint := {CLOCK};\n  v_out integer[];\n  v_only integer[];\n  v_whole boolean := false;\n  v_stepped boolean := false;\n  v_found jsonb;\n  \
          v_facts jsonb := '[]';\n  v_numbers bigint[];\n  v_taken boolean := false;\n  v_answer jsonb;\n  v_epoch bigint;\n  v_gone boolean := false;\n{declared}BEGIN\n  \
          IF p_anew THEN\n    DISCARD PLANS;\n  END IF;\n  \
          IF p_relaxed THEN\n    PERFORM set_config('synchronous_commit', 'off', true);\n  END IF;\n  \
@@ -210,13 +214,27 @@ fn body() -> String {
          IF v_epoch <> p_epoch THEN\n    \
          RETURN jsonb_build_object('ok', false, 'epoch', v_epoch)::text;\n  END IF;\n"
     );
-    for step in STEPS.iter().filter(|step| matches!(step.phase, Phase::Look(_))) {
+    let looks: Vec<&Step> = STEPS
+        .iter()
+        .filter(|step| matches!(step.phase, Phase::Look(_)))
+        .collect();
+    let levels = looks
+        .iter()
+        .position(|step| step.list == List::Check(Aggregate::Level));
+    let (before, levels_on) = looks.split_at(levels.unwrap_or(looks.len()));
+    for step in before {
+        add(&mut text, step, &look(step));
+    }
+    text.push_str(&guarded(levels_on));
+    text.push_str("  IF NOT v_stepped THEN\n");
+    for step in levels_on {
         // The wait for the rows' locks may have taken long: what expires is decided afterwards.
         if step.phase == Phase::Look(Facts::Level) {
             let _ = writeln!(text, "  v_now := {CLOCK};");
         }
         add(&mut text, step, &look(step));
     }
+    text.push_str("  END IF;\n");
     // Most batches hold: only for one that does not are facts written down, under the locks that it has by now. The sets
     // that do not hold are left out, with their facts for an answer; where they cannot be, nothing is written.
     text.push_str(
@@ -239,7 +257,14 @@ fn body() -> String {
         match step.phase {
             Phase::Look(_) => {}
             Phase::Write | Phase::History => add(&mut text, step, &format!("    {};\n", step.sql)),
-            Phase::Change(aggregate) => add(&mut text, step, &change(step, aggregate)),
+            Phase::Change(aggregate) => {
+                let change = change(step, aggregate, "");
+                let change = match aggregate {
+                    Aggregate::Level => format!("    IF NOT v_stepped THEN\n{change}    END IF;\n"),
+                    _ => change,
+                };
+                add(&mut text, step, &change);
+            }
             Phase::Sweep => add(
                 &mut text,
                 step,
@@ -299,12 +324,44 @@ fn facts(number: usize, step: &Step, about: Facts) -> String {
     )
 }
 
+/// Steps the levels at once, each under its guard: the rows are locked by what changes them, in the order of the list. Where
+/// one guard fails, or anything else is not as needed, it is undone, and the levels are locked and looked at.
+fn guarded(looks: &[&Step]) -> String {
+    let Some(step) = STEPS
+        .iter()
+        .find(|step| step.phase == Phase::Change(Aggregate::Level))
+    else {
+        return String::new();
+    };
+    let [rows, ..] = figures(step.list);
+    let versions = versions(Aggregate::Level);
+    let change = change(step, Aggregate::Level, &format!(" AND {HOLDS_FOR_SURE}"));
+    let mut text = format!(
+        "  IF p_guarded AND {rows} > 0 AND v_out IS NULL THEN\n  BEGIN\n{change}    \
+         IF array_position({versions}, NULL) IS NOT NULL THEN\n      RAISE SQLSTATE '{UNDONE}';\n    END IF;\n"
+    );
+    let others = looks.iter().filter(|step| {
+        !matches!(step.phase, Phase::Look(Facts::Level)) && step.list != List::Check(Aggregate::Level)
+    });
+    for step in others {
+        add(&mut text, step, &look(step));
+    }
+    // Writing to a String cannot fail.
+    let _ = write!(
+        text,
+        "    IF v_out IS NOT NULL THEN\n      RAISE SQLSTATE '{UNDONE}';\n    END IF;\n    \
+         v_stepped := true;\n    v_now := {CLOCK};\n  \
+         EXCEPTION WHEN SQLSTATE '{UNDONE}' THEN\n    v_out := NULL;\n    v_taken := false;\n  END;\n  END IF;\n"
+    );
+    text
+}
+
 /// Keeps the versions in the order of the list; where rows are missing, NULL takes their places.
-fn change(step: &Step, aggregate: Aggregate) -> String {
+fn change(step: &Step, aggregate: Aggregate, and: &str) -> String {
     let [rows, ..] = figures(step.list);
     let versions = versions(aggregate);
     format!(
-        "    WITH u AS ({} RETURNING r.n AS n, t.version AS version) \
+        "    WITH u AS ({}{and} RETURNING r.n AS n, t.version AS version) \
          SELECT array_agg(u.version ORDER BY u.n), array_agg(u.n ORDER BY u.n) INTO {versions}, v_numbers FROM u;\n    \
          IF coalesce(cardinality({versions}), 0) < {rows} THEN\n      \
          {versions} := ARRAY(SELECT {versions}[array_position(v_numbers, i)] FROM generate_series(0::bigint, {rows} - 1) AS i);\n    \

@@ -54,7 +54,12 @@ pub(super) struct PostgresEngine {
     epoch: Epoch,
     patience: Duration,
     age: Age,
+    /// Calls that look at the levels before they step them.
+    caution: u32,
 }
+
+/// So many batches after one that was short of units look at their levels first: most likely they are short as well.
+const CAUTION: u32 = 16;
 
 /// How old the plans of a connection are.
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +105,7 @@ impl PostgresEngine {
             epoch,
             patience: statement_timeout + GRACE,
             age: Age::new(),
+            caution: 0,
         }
     }
 
@@ -107,6 +113,7 @@ impl PostgresEngine {
         let way = Way {
             relaxed: plan.relaxed,
             anew: self.age.next(),
+            guarded: plan.guarded && self.caution == 0,
         };
         let call = ask(commit, self.reads.shift(), way, plan).map_err(unsent)?;
         // Taken out: whatever ends this early, a connection in doubt is not used again.
@@ -156,6 +163,8 @@ pub(super) struct Way {
     pub(super) relaxed: bool,
     /// Its plans are made anew.
     pub(super) anew: bool,
+    /// Levels are stepped before they are looked at.
+    pub(super) guarded: bool,
 }
 
 /// The call of the commit program, which is the whole database transaction unless one is open.
@@ -174,6 +183,7 @@ pub(super) fn ask(
         .bind(plan.writes)
         .bind(way.relaxed)
         .bind(way.anew)
+        .bind(way.guarded)
         .bind(payload.released)
         .bind(plan.sets)
         .bind(Vec::from_iter(std::mem::take(&mut plan.shared)))
@@ -223,8 +233,12 @@ impl Engine for PostgresEngine {
             Ok(text) => ran(text, plan),
             Err(ran) => ran,
         };
-        if let Ran::Restored(epoch) = ran {
-            self.epoch.saw(epoch);
+        match &ran {
+            Ran::Restored(epoch) => self.epoch.saw(*epoch),
+            Ran::Applied(_, facts) | Ran::Refused(facts) if !facts.levels.is_empty() => {
+                self.caution = CAUTION
+            }
+            _ => self.caution = self.caution.saturating_sub(1),
         }
         ran
     }
@@ -237,6 +251,7 @@ impl Engine for PostgresEngine {
             epoch: self.epoch.clone(),
             patience: self.patience,
             age: Age::new(),
+            caution: 0,
         })
     }
 

@@ -206,6 +206,7 @@ impl Guest for PostgresGuest<'_> {
         let way = Way {
             relaxed: false,
             anew: false,
+            guarded: plan.guarded,
         };
         let call = match ask(commit, self.shift, way, plan) {
             Ok(call) => call,

@@ -9,7 +9,6 @@ use crate::model::Aggregate;
 pub(in crate::backend::sql) enum List {
     /// What rows of an aggregate must be like.
     Check(Aggregate),
-    NeedLevels,
     NeedLines,
     ReleaseClaims,
     Claims,
@@ -20,7 +19,7 @@ pub(in crate::backend::sql) enum List {
     ClearParts(Aggregate),
     InsertParts(Aggregate),
     AddLines,
-    /// Sums of deltas.
+    /// Sums of deltas; of levels with what must be there before.
     Change(Aggregate),
     InsertHolds,
     CreateLevels,
@@ -48,7 +47,6 @@ pub(in crate::backend::sql) fn all() -> Vec<List> {
         .into_iter()
         .flat_map(|list| ROOTS.iter().map(move |root| list(root.aggregate)));
     let others = [
-        List::NeedLevels,
         List::NeedLines,
         List::ReleaseClaims,
         List::Claims,

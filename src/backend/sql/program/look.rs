@@ -13,6 +13,7 @@ use super::Step;
 use crate::backend::sql::tables::Column;
 use crate::backend::sql::tables::Kind;
 use crate::backend::sql::tables::Root;
+use crate::model::Aggregate;
 
 /// Most units of one line of a cart.
 pub(in crate::backend::sql) const LINE_LIMIT: i64 = crate::model::MAX_LINE_QUANTITY;
@@ -28,11 +29,14 @@ const CHECK: [Column; 4] = [
     Column("live", Kind::Int),
 ];
 
-/// Lower bounds under which every step of the batch holds, one after the other.
-pub(super) const NEED: [Column; 7] = [
+/// What the batch adds to a level, and lower bounds under which each of its steps holds, one after the other.
+pub(super) const STEPPED: [Column; 10] = [
     N,
     LEVEL[0],
     LEVEL[1],
+    Column("on_hand", Kind::Int),
+    Column("allocated", Kind::Int),
+    Column("held", Kind::Int),
     Column("need_on_hand", Kind::Int),
     Column("need_allocated", Kind::Int),
     Column("need_held", Kind::Int),
@@ -91,7 +95,7 @@ pub(super) fn root(sp: &dyn Spelling, position: usize, root: &Root) -> Step {
 /// What expired or is released on a level is free again. The rows were locked by the statement before, so that this one
 /// sees what others committed while we waited.
 pub(super) fn levels(sp: &dyn Spelling) -> Step {
-    let list = List::NeedLevels;
+    let list = List::Change(Aggregate::Level);
     let units = |which: &str| {
         format!(
             "(SELECT coalesce(sum(h.quantity), 0) FROM stockroom_holds AS h WHERE h.sku = t.sku \
@@ -111,12 +115,12 @@ pub(super) fn levels(sp: &dyn Spelling) -> Step {
          AND {held} >= r.need_held AND {available} >= r.need_available AS ok, \
          coalesce(l.on_hand, 0) AS f1, coalesce(l.allocated, 0) AS f2, {held} AS f3, \
          {available} AS f4, coalesce(l.freed, 0) AS f5, coalesce(l.released, 0) AS f6 FROM {} AS r {}",
-        sp.rows(list, &NEED),
+        sp.rows(list, &STEPPED),
         plain(sp, "stockroom_levels", &LEVEL, &select, "l"),
     );
     Step {
         list,
-        columns: NEED.to_vec(),
+        columns: STEPPED.to_vec(),
         phase: Phase::Look(Facts::Level),
         sql,
     }

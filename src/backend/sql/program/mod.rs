@@ -22,6 +22,8 @@ pub(super) use list::List;
 pub(super) use list::all as lists;
 pub(super) use look::LINE_LIMIT;
 pub(super) use look::LINES_LIMIT;
+#[cfg(feature = "postgres")]
+pub(super) use write::HOLDS_FOR_SURE;
 
 /// How a dialect spells what differs between the commit programs.
 pub(super) trait Spelling {

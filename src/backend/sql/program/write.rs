@@ -9,7 +9,7 @@ use super::N;
 use super::Phase;
 use super::Spelling;
 use super::Step;
-use super::look::NEED;
+use super::look::STEPPED;
 use super::look::TAKEN;
 use super::names;
 use super::on_key;
@@ -175,9 +175,17 @@ fn change_root(sp: &dyn Spelling, root: &Root) -> Step {
     })
 }
 
+/// The steps of each level, summed up.
+const STEPS: List = List::Change(Aggregate::Level);
+
+/// Whether all steps of a level hold, as far as its row alone tells: holds that are gone may leave more than it says.
+#[cfg(feature = "postgres")]
+pub(in crate::backend::sql) const HOLDS_FOR_SURE: &str = "t.on_hand >= r.need_on_hand AND t.allocated >= r.need_allocated \
+     AND r.need_held <= 0 AND t.on_hand - t.allocated - t.held + t.backorder_limit >= r.need_available";
+
 pub(super) fn stock(sp: &dyn Spelling) -> Vec<Step> {
     let now = sp.now();
-    let locked = sp.admitted(List::NeedLevels, &NEED);
+    let locked = sp.admitted(STEPS, &STEPPED);
     // Gone are the holds of the levels that are locked: those past their time, and those that are released.
     let gone = format!(
         "(h.sku, h.location) IN (SELECT r.sku, r.location FROM {locked} AS r) AND (h.expires_at <= {now} OR {})",
@@ -200,17 +208,9 @@ pub(super) fn stock(sp: &dyn Spelling) -> Vec<Step> {
         Column("reference", Kind::Id),
         Column("note", Kind::Text),
     ];
-    let stepped = [
-        N,
-        LEVEL[0],
-        LEVEL[1],
-        Column("on_hand", Kind::Int),
-        Column("allocated", Kind::Int),
-        Column("held", Kind::Int),
-    ];
     let sweep = |sql: String| Step {
-        list: List::NeedLevels,
-        columns: NEED.to_vec(),
+        list: STEPS,
+        columns: STEPPED.to_vec(),
         phase: Phase::Sweep,
         sql,
     };
@@ -241,12 +241,12 @@ pub(super) fn stock(sp: &dyn Spelling) -> Vec<Step> {
                 sp.admitted(list, &LEVEL)
             )
         }),
-        change(Aggregate::Level, &stepped, |list| {
+        change(Aggregate::Level, &STEPPED, |list| {
             format!(
                 "UPDATE stockroom_levels AS t SET version = t.version + 1, on_hand = t.on_hand + r.on_hand, \
                  allocated = t.allocated + r.allocated, held = t.held + r.held, updated_at = {now} FROM {} AS r \
                  WHERE t.sku = r.sku AND t.location = r.location",
-                sp.admitted(list, &stepped)
+                sp.admitted(list, &STEPPED)
             )
         }),
         step(List::InsertMovements, &moved, |list| {
