@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::answer::committed;
 use super::answer::replay;
+use super::committer::ROUNDS;
 use super::committer::Ran;
 use super::committer::prepare;
 use super::epoch::Epoch;
@@ -30,9 +31,6 @@ use crate::transaction::Pending;
 use crate::transaction::Staged;
 
 const OPERATION: &str = "join";
-
-/// Rounds on fresh facts, as of a batch of the committer.
-const ROUNDS: u32 = 3;
 
 /// The caller's connection, in the hands of one engine.
 #[async_trait]

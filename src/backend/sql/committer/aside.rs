@@ -11,6 +11,7 @@ use super::second::Second;
 use super::worker::Lane;
 use super::worker::Undecided;
 use super::worker::Worker;
+use crate::backend::sql::epoch::Epoch;
 use crate::backend::sql::plan::Footprint;
 use crate::backend::sql::plan::Occupied;
 use crate::error::Error;
@@ -30,7 +31,12 @@ pub(super) struct Aside {
 
 impl Aside {
     /// Starts the lane on a connection of its own.
-    pub(super) fn start(engine: impl Engine, trouble: Arc<Mutex<Option<String>>>, gauge: Arc<Gauge>) -> Self {
+    pub(super) fn start(
+        engine: impl Engine,
+        trouble: Arc<Mutex<Option<String>>>,
+        gauge: Arc<Gauge>,
+        epoch: Epoch,
+    ) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let worker = Worker {
             engine,
@@ -39,6 +45,7 @@ impl Aside {
             undecided: Undecided::default(),
             trouble,
             gauge,
+            epoch,
             lane: Lane::Second(Second::default()),
         };
         Self {

@@ -11,8 +11,10 @@ mod aside;
 mod gauge;
 mod job;
 mod second;
+mod settle;
 mod worker;
 
+use crate::backend::sql::epoch::Epoch;
 use crate::backend::sql::judge::Facts;
 use crate::backend::sql::plan::Plan;
 use crate::backend::sql::plan::Prepared;
@@ -59,6 +61,9 @@ pub(in crate::backend::sql) const LOCK_WAIT: Duration = Duration::from_millis(10
 
 /// Write sets that wait at most; more are refused at once.
 const QUEUE: usize = 4_096;
+
+/// Rounds of one batch on fresh facts before its sets go one by one.
+pub(in crate::backend::sql) const ROUNDS: u32 = 3;
 
 /// Runs batches on one engine.
 #[async_trait]
@@ -116,11 +121,12 @@ pub(in crate::backend::sql) struct Committer {
     /// Why the task cannot reach the database, if it cannot.
     trouble: Arc<Mutex<Option<String>>>,
     gauge: Arc<Gauge>,
+    epoch: Epoch,
 }
 
 impl Committer {
     /// Starts the task on the current runtime; it ends after [`Committer::close`], or when the committer is dropped.
-    pub(in crate::backend::sql) fn start(engine: impl Engine) -> Self {
+    pub(in crate::backend::sql) fn start(engine: impl Engine, epoch: Epoch) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let trouble = Arc::new(Mutex::new(None));
         let gauge = Arc::new(Gauge::default());
@@ -131,6 +137,7 @@ impl Committer {
             undecided: Undecided::default(),
             trouble: trouble.clone(),
             gauge: gauge.clone(),
+            epoch: epoch.clone(),
             lane: Lane::First(First::default()),
         };
         let task = tokio::spawn(worker.work());
@@ -139,6 +146,7 @@ impl Committer {
             task: Mutex::new(Some(task)),
             trouble,
             gauge,
+            epoch,
         }
     }
 
@@ -148,6 +156,7 @@ impl Committer {
         deadline: Deadline,
         capability: &Capability,
     ) -> Result<Committed> {
+        self.epoch.check(&set)?;
         let one = prepare(set, capability)?;
         if deadline.is_over() {
             return Err(timeout());

@@ -19,15 +19,14 @@ use super::error;
 use super::error::Outcome;
 use super::line::Line;
 use super::reads::PostgresReads;
-use super::session::Plan as Kept;
 use super::session::Session;
+use super::session::StatementPlan;
 use crate::backend::sql::answer;
 use crate::backend::sql::answer::Answer;
 use crate::backend::sql::committer::Applied;
 use crate::backend::sql::committer::Engine;
 use crate::backend::sql::committer::Ran;
 use crate::backend::sql::dialect::Reads as _;
-use crate::backend::sql::epoch::Epoch;
 use crate::backend::sql::plan::Plan;
 use crate::backend::sql::plan::Prepared;
 use crate::error::Error;
@@ -51,7 +50,6 @@ pub(super) struct PostgresEngine {
     line: Line,
     connection: Option<Session>,
     reads: Arc<PostgresReads>,
-    epoch: Epoch,
     patience: Duration,
     age: Age,
     /// Calls that look at the levels before they step them.
@@ -92,17 +90,11 @@ impl Age {
 }
 
 impl PostgresEngine {
-    pub(super) fn new(
-        line: Line,
-        reads: Arc<PostgresReads>,
-        epoch: Epoch,
-        statement_timeout: Duration,
-    ) -> Self {
+    pub(super) fn new(line: Line, reads: Arc<PostgresReads>, statement_timeout: Duration) -> Self {
         Self {
             line,
             connection: None,
             reads,
-            epoch,
             patience: statement_timeout + GRACE,
             age: Age::new(),
             caution: 0,
@@ -123,7 +115,7 @@ impl PostgresEngine {
                 again: true,
             });
         };
-        let answer = connection.fetch(call, Kept::Kept);
+        let answer = connection.fetch(call, StatementPlan::Kept);
         let text = match tokio::time::timeout(self.patience, answer).await {
             Ok(Ok(rows)) => first(&rows),
             Ok(Err(error)) => {
@@ -234,7 +226,6 @@ impl Engine for PostgresEngine {
             Err(ran) => ran,
         };
         match &ran {
-            Ran::Restored(epoch) => self.epoch.saw(*epoch),
             Ran::Applied(_, facts) | Ran::Refused(facts) if !facts.levels.is_empty() => {
                 self.caution = CAUTION
             }
@@ -248,7 +239,6 @@ impl Engine for PostgresEngine {
             line: self.line.clone(),
             connection: None,
             reads: Arc::clone(&self.reads),
-            epoch: self.epoch.clone(),
             patience: self.patience,
             age: Age::new(),
             caution: 0,
@@ -262,10 +252,10 @@ impl Engine for PostgresEngine {
         let look = async {
             connection.begin().await?;
             let void = sqlx::query(VOID).bind(commit).bind(self.reads.shift());
-            let void = connection.run(void, Kept::Kept).await?;
+            let void = connection.run(void, StatementPlan::Kept).await?;
             let found = if void.is_empty() {
                 let outcome = sqlx::query(OUTCOME).bind(commit);
-                let rows = connection.run(outcome, Kept::Kept).await?;
+                let rows = connection.run(outcome, StatementPlan::Kept).await?;
                 let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
                 row.try_get::<Option<String>, _>(0)?
             } else {

@@ -96,8 +96,8 @@ impl PostgresStore {
             }
             None => None,
         };
-        let engine = PostgresEngine::new(direct, reads.clone(), epoch.clone(), options.statement_timeout);
-        let committer = Committer::start(engine);
+        let engine = PostgresEngine::new(direct, reads.clone(), options.statement_timeout);
+        let committer = Committer::start(engine, epoch.clone());
         Ok(Self {
             readers: super::readers(&reads),
             reads,
@@ -147,7 +147,6 @@ impl Store for PostgresStore {
     }
 
     async fn commit(&self, set: WriteSet, deadline: Deadline) -> Result<Committed> {
-        self.epoch.check(&set)?;
         self.committer.commit(set, deadline, &CAPABILITY).await
     }
 

@@ -18,7 +18,7 @@ use super::error;
 use super::line::Closed;
 use super::line::Generation;
 use super::pool::Pool;
-use super::session::Plan;
+use super::session::StatementPlan;
 use crate::backend::sql::dialect::Arg;
 use crate::backend::sql::dialect::Reads;
 use crate::backend::sql::dialect::Statement;
@@ -78,11 +78,11 @@ impl PostgresReads {
         args: Vec<Arg>,
         deadline: Deadline,
     ) -> Result<Vec<PgRow>> {
-        self.repeat(&Text::Composed(sql), &args, Plan::Once, deadline)
+        self.repeat(&Text::Composed(sql), &args, StatementPlan::Once, deadline)
             .await
     }
 
-    async fn attempt(&self, text: &Text, args: &[Arg], plan: Plan) -> Result<Vec<PgRow>, Failed> {
+    async fn attempt(&self, text: &Text, args: &[Arg], plan: StatementPlan) -> Result<Vec<PgRow>, Failed> {
         let mut borrowed = self.pool.borrow().await.map_err(Failed::Connecting)?;
         let query = match text {
             Text::Constant(statement) => sqlx::query(statement.postgres),
@@ -101,7 +101,13 @@ impl PostgresReads {
     }
 
     /// Repeats the statement where a connection turns out to be stale.
-    async fn repeat(&self, text: &Text, args: &[Arg], plan: Plan, deadline: Deadline) -> Result<Vec<PgRow>> {
+    async fn repeat(
+        &self,
+        text: &Text,
+        args: &[Arg],
+        plan: StatementPlan,
+        deadline: Deadline,
+    ) -> Result<Vec<PgRow>> {
         let mut attempt = 1;
         let mut waits = 0;
         loop {
@@ -162,7 +168,7 @@ impl Reads for PostgresReads {
     type Row = PgRow;
 
     async fn fetch(&self, text: Text, args: Vec<Arg>, deadline: Deadline) -> Result<Vec<PgRow>> {
-        self.repeat(&text, &args, Plan::Kept, deadline).await
+        self.repeat(&text, &args, StatementPlan::Kept, deadline).await
     }
 
     fn shift(&self) -> i64 {

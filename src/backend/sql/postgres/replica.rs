@@ -29,8 +29,8 @@ use uuid::Uuid;
 use super::pool::Pool;
 use super::reads::PostgresReads;
 use super::reads::bind;
-use super::session::Plan;
 use super::session::Session;
+use super::session::StatementPlan;
 use crate::backend::sql::dialect::Arg;
 use crate::backend::sql::dialect::Reads;
 use crate::backend::sql::dialect::Statement;
@@ -189,10 +189,13 @@ impl Replica {
         ));
         let session = &mut borrowed.session;
         let query = args.iter().fold(sqlx::query(guarded), bind);
-        let rows = session.fetch(query, Plan::Kept).await.map_err(|_| No::Down)?;
+        let rows = session
+            .fetch(query, StatementPlan::Kept)
+            .await
+            .map_err(|_| No::Down)?;
         if rows.is_empty()
             && session
-                .fetch(sqlx::query(STILL), Plan::Kept)
+                .fetch(sqlx::query(STILL), StatementPlan::Kept)
                 .await
                 .map_or(true, |still| still.is_empty())
         {
@@ -211,7 +214,7 @@ impl Replica {
             session.proof.looked_at = Some(Instant::now());
             self.mark(bound, generation, deadline).await;
             let rows = session
-                .fetch(sqlx::query(REPLAYED), Plan::Kept)
+                .fetch(sqlx::query(REPLAYED), StatementPlan::Kept)
                 .await
                 .map_err(|_| No::Down)?;
             let row = rows.first().ok_or(No::Down)?;

@@ -28,7 +28,7 @@ pub(super) struct Session {
 
 /// What becomes of a statement's plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Plan {
+pub(super) enum StatementPlan {
     /// It is kept on the session, where that is ours.
     Kept,
     /// It is made for these parameters, and forgotten.
@@ -74,7 +74,7 @@ impl Session {
     pub(super) async fn fetch(
         &mut self,
         query: Query<'_, Postgres, PgArguments>,
-        plan: Plan,
+        plan: StatementPlan,
     ) -> sqlx::Result<Vec<PgRow>> {
         if matches!(self.access, Access::Own) {
             return self.run(query, plan).await;
@@ -106,11 +106,11 @@ impl Session {
     pub(super) async fn run(
         &mut self,
         query: Query<'_, Postgres, PgArguments>,
-        plan: Plan,
+        plan: StatementPlan,
     ) -> sqlx::Result<Vec<PgRow>> {
         let before = self.state;
         self.state = State::Busy;
-        let named = plan == Plan::Kept && matches!(self.access, Access::Own);
+        let named = plan == StatementPlan::Kept && matches!(self.access, Access::Own);
         match query.persistent(named).fetch_all(&mut self.connection).await {
             Ok(rows) => {
                 self.state = before;

@@ -8,6 +8,7 @@
 mod backup;
 mod changes;
 mod commit;
+mod engine;
 mod error;
 mod join;
 mod letters;
@@ -30,7 +31,7 @@ use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::sqlite::SqliteSynchronous;
 
 use self::changes::SqliteChanges;
-use self::commit::SqliteEngine;
+use self::engine::SqliteEngine;
 use self::reads::SqliteReads;
 use super::committer::Committer;
 use super::coordination::SqlCoordination;
@@ -155,7 +156,7 @@ impl SqliteStore {
         let (epoch, shop) = schema::identity(&writer).await.map_err(error::map)?;
         let epoch = Epoch::new(epoch);
         let reads = Arc::new(SqliteReads::new(readers));
-        let committer = Committer::start(SqliteEngine::new(writer.clone(), reads.clone(), epoch.clone()));
+        let committer = Committer::start(SqliteEngine::new(writer.clone(), reads.clone()), epoch.clone());
         Ok(Self {
             readers: super::readers(&reads),
             reads,
@@ -205,7 +206,6 @@ impl Store for SqliteStore {
     }
 
     async fn commit(&self, set: WriteSet, deadline: Deadline) -> Result<Committed> {
-        self.epoch.check(&set)?;
         self.committer.commit(set, deadline, &CAPABILITY).await
     }
 
