@@ -7,9 +7,9 @@ use stockroom::Quote;
 use stockroom::Sku;
 use stockroom::Stockroom;
 
-use crate::goods;
-use crate::goods::Prices;
-use crate::random::Random;
+use crate::compared::goods;
+use crate::compared::goods::Prices;
+use crate::compared::random::Random;
 use crate::support::Result;
 
 /// SKUs of one product.

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use crate::basket::Basket;
-use crate::ground::Counted;
-use crate::ground::Distance;
-use crate::rounds::Pace;
+use crate::compared::ground::Counted;
+use crate::compared::ground::Distance;
+use crate::compared::rounds::Pace;
+use crate::compared::till::How;
 use crate::support::Engine;
 use crate::support::Settings;
-use crate::till::How;
 
 /// How orders are placed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

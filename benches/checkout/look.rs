@@ -3,8 +3,8 @@
 use sqlx::postgres::PgConnection;
 use stockroom::Quote;
 
+use crate::compared::till::Till;
 use crate::support::Result;
-use crate::till::Till;
 
 const ENOUGH: &str = "SELECT count(*) FROM unnest($1::text[], $2::text[], $3::bigint[]) AS r(sku, location, quantity) \
      JOIN stockroom_levels l ON l.sku = r.sku AND l.location = r.location \

@@ -8,42 +8,23 @@
 //!
 //! Also: `postgres` or `sqlite` for one engine alone, `shop` for the shop without what it is compared with.
 
+#[path = "../compared/mod.rs"]
+mod compared;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod basket;
 mod case;
-#[path = "../support/comparison.rs"]
-mod comparison;
-#[path = "../support/connections.rs"]
-mod connections;
-#[path = "../support/database.rs"]
-mod database;
-#[path = "../support/delay.rs"]
-mod delay;
-#[path = "../support/goods.rs"]
-mod goods;
-#[path = "../support/ground.rs"]
-mod ground;
 mod look;
-#[path = "../support/random.rs"]
-mod random;
-#[path = "../support/rounds.rs"]
-mod rounds;
-#[path = "../support/sale.rs"]
-mod sale;
 mod stand;
-#[path = "../support/till.rs"]
-mod till;
-#[path = "../support/usual_postgres.rs"]
-mod usual_postgres;
-#[path = "../support/usual_sqlite.rs"]
-mod usual_sqlite;
 
 use case::Effort;
 use case::Setup;
-use connections::CONNECTIONS;
-use rounds::Outcome;
+use compared::comparison;
+use compared::connections::CONNECTIONS;
+use compared::ground;
+use compared::rounds;
+use compared::rounds::Outcome;
 use stand::CheckoutStand;
 use support::Engine;
 use support::Machine;

@@ -13,17 +13,17 @@ use crate::basket::Shelf;
 use crate::case::Setup;
 use crate::case::Supply;
 use crate::case::Way;
-use crate::ground::Ground;
+use crate::compared::ground::Ground;
+use crate::compared::rounds::Run;
+use crate::compared::rounds::Stand;
+use crate::compared::sale::Answer;
+use crate::compared::till::Till;
 use crate::look;
-use crate::rounds::Run;
-use crate::rounds::Stand;
-use crate::sale::Answer;
 use crate::support::Cpu;
 use crate::support::Engine;
 use crate::support::Places;
 use crate::support::Result;
 use crate::support::Samples;
-use crate::till::Till;
 
 /// Rows of every table that an order adds to.
 const INSERTED: &str = "SELECT (SELECT count(*) FROM stockroom_claims), (SELECT count(*) FROM stockroom_orders), \

@@ -123,34 +123,30 @@ impl Outbox {
         const TABLE: &str = "CREATE TABLE IF NOT EXISTS by_hand (id bigint PRIMARY KEY, seq bigint NOT NULL)";
         let page = i64::try_from(page)?;
         let begun = Instant::now();
-        let (mut last, mut read) = (0_i64, 0);
+        // The same words on either pool, whose types have nothing in common that sqlx would have a name for.
+        macro_rules! read_on {
+            ($pool:expr) => {{
+                let (mut last, mut read) = (0_i64, 0);
+                sqlx::query(TABLE).execute($pool).await?;
+                while read < count {
+                    let rows = sqlx::query(PAGE)
+                        .bind(last)
+                        .bind(page)
+                        .fetch_all($pool)
+                        .await?;
+                    for row in &rows {
+                        last = row.try_get(0)?;
+                        read += usize::from(Uuid::parse_str(row.try_get::<&str, _>(2)?).is_ok());
+                        let events: Vec<String> = serde_json::from_str(row.try_get(6)?)?;
+                        std::hint::black_box(events);
+                    }
+                    sqlx::query(KEEP).bind(last).execute($pool).await?;
+                }
+            }};
+        }
         match self {
-            Self::Postgres { pool, .. } => {
-                sqlx::query(TABLE).execute(pool).await?;
-                while read < count {
-                    let rows = sqlx::query(PAGE).bind(last).bind(page).fetch_all(pool).await?;
-                    for row in &rows {
-                        last = row.try_get(0)?;
-                        read += usize::from(Uuid::parse_str(row.try_get::<&str, _>(2)?).is_ok());
-                        let events: Vec<String> = serde_json::from_str(row.try_get(6)?)?;
-                        std::hint::black_box(events);
-                    }
-                    sqlx::query(KEEP).bind(last).execute(pool).await?;
-                }
-            }
-            Self::Sqlite { pool, .. } => {
-                sqlx::query(TABLE).execute(pool).await?;
-                while read < count {
-                    let rows = sqlx::query(PAGE).bind(last).bind(page).fetch_all(pool).await?;
-                    for row in &rows {
-                        last = row.try_get(0)?;
-                        read += usize::from(Uuid::parse_str(row.try_get::<&str, _>(2)?).is_ok());
-                        let events: Vec<String> = serde_json::from_str(row.try_get(6)?)?;
-                        std::hint::black_box(events);
-                    }
-                    sqlx::query(KEEP).bind(last).execute(pool).await?;
-                }
-            }
+            Self::Postgres { pool, .. } => read_on!(pool),
+            Self::Sqlite { pool, .. } => read_on!(pool),
         }
         Ok(super::rate(count, begun.elapsed().as_secs_f64()))
     }

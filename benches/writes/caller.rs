@@ -10,14 +10,14 @@ use stockroom::Quote;
 use stockroom::Sku;
 
 use crate::case::Work;
+use crate::compared::random::Random;
+use crate::compared::sale::Answer;
+use crate::compared::till::Till;
 use crate::desk;
 use crate::desk::Held;
 use crate::desk::Read;
-use crate::random::Random;
-use crate::sale::Answer;
 use crate::support::Result;
 use crate::support::Samples;
-use crate::till::Till;
 
 /// What all callers of a round share.
 #[derive(Debug)]

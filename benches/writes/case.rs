@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::ground::Distance;
-use crate::rounds::Pace;
+use crate::compared::ground::Distance;
+use crate::compared::rounds::Pace;
+use crate::compared::till::How;
 use crate::support::Engine;
 use crate::support::Settings;
-use crate::till::How;
 
 /// What the callers do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use stockroom::ProductPatch;
 use stockroom::Sku;
 
 use crate::by_hand;
+use crate::compared::till::How;
+use crate::compared::till::Till;
 use crate::support::Result;
-use crate::till::How;
-use crate::till::Till;
 
 /// A product as a caller has it at hand.
 #[derive(Debug)]

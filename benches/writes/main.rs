@@ -8,43 +8,24 @@
 //!
 //! Also: `postgres` or `sqlite` for one engine alone, `shop` for the shop without what it is compared with.
 
+#[path = "../compared/mod.rs"]
+mod compared;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod by_hand;
 mod caller;
 mod case;
-#[path = "../support/comparison.rs"]
-mod comparison;
-#[path = "../support/connections.rs"]
-mod connections;
-#[path = "../support/database.rs"]
-mod database;
-#[path = "../support/delay.rs"]
-mod delay;
 mod desk;
-#[path = "../support/goods.rs"]
-mod goods;
-#[path = "../support/ground.rs"]
-mod ground;
-#[path = "../support/random.rs"]
-mod random;
-#[path = "../support/rounds.rs"]
-mod rounds;
-#[path = "../support/sale.rs"]
-mod sale;
 mod stand;
-#[path = "../support/till.rs"]
-mod till;
-#[path = "../support/usual_postgres.rs"]
-mod usual_postgres;
-#[path = "../support/usual_sqlite.rs"]
-mod usual_sqlite;
 
 use case::Case;
 use case::Effort;
-use connections::CONNECTIONS;
-use rounds::Outcome;
+use compared::comparison;
+use compared::connections::CONNECTIONS;
+use compared::ground;
+use compared::rounds;
+use compared::rounds::Outcome;
 use stand::WriteStand;
 use support::Engine;
 use support::Machine;

@@ -15,19 +15,19 @@ use crate::caller::Written;
 use crate::case::Case;
 use crate::case::Way;
 use crate::case::Work;
+use crate::compared::goods;
+use crate::compared::goods::Prices;
+use crate::compared::ground::Counted;
+use crate::compared::ground::Ground;
+use crate::compared::random::Random;
+use crate::compared::rounds::Run;
+use crate::compared::rounds::Stand;
+use crate::compared::till::Till;
 use crate::desk::Held;
-use crate::goods;
-use crate::goods::Prices;
-use crate::ground::Counted;
-use crate::ground::Ground;
-use crate::random::Random;
-use crate::rounds::Run;
-use crate::rounds::Stand;
 use crate::support::Cpu;
 use crate::support::Engine;
 use crate::support::Places;
 use crate::support::Result;
-use crate::till::Till;
 
 /// Carts that lines are added to.
 const CARTS: usize = 10_000;

@@ -11,10 +11,10 @@ use sqlx::sqlite::SqlitePoolOptions;
 use stockroom::Stockroom;
 use uuid::Uuid;
 
-use crate::connections::ByHand;
-use crate::database::Database;
-use crate::delay;
-use crate::rounds::Commits;
+use super::connections::ByHand;
+use super::database::Database;
+use super::delay;
+use super::rounds::Commits;
 use crate::support;
 use crate::support::Engine;
 use crate::support::Machine;

@@ -4,8 +4,8 @@
 use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
 
-use crate::sale::Answer;
-use crate::sale::Sale;
+use super::sale::Answer;
+use super::sale::Sale;
 use crate::support::Result;
 
 const CLAIM: &str = "INSERT INTO stockroom_claims (space, claim_key, owner, fingerprint, created_at) \

@@ -8,13 +8,13 @@ use stockroom::Place;
 use stockroom::Quote;
 use stockroom::Stockroom;
 
-use crate::connections::ByHand;
-use crate::connections::Connections;
-use crate::sale::Answer;
-use crate::sale::Sale;
+use super::connections::ByHand;
+use super::connections::Connections;
+use super::sale::Answer;
+use super::sale::Sale;
+use super::usual_postgres;
+use super::usual_sqlite;
 use crate::support::Result;
-use crate::usual_postgres;
-use crate::usual_sqlite;
 
 /// How one writes by hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The table and the chart of ways that were measured beside each other.
 
-use crate::rounds::Figures;
-use crate::rounds::Outcome;
+use super::rounds::Figures;
+use super::rounds::Outcome;
 use crate::support::Chart;
 use crate::support::Cpu;
 use crate::support::Group;

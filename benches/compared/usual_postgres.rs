@@ -7,9 +7,9 @@ use sqlx::postgres::PgArguments;
 use sqlx::postgres::PgConnection;
 use sqlx::query::Query;
 
-use crate::sale::Answer;
-use crate::sale::Line;
-use crate::sale::Sale;
+use super::sale::Answer;
+use super::sale::Line;
+use super::sale::Sale;
 use crate::support::Result;
 
 const CLAIM: &str = "INSERT INTO stockroom_claims (space, claim_key, owner, fingerprint, created_at) \
