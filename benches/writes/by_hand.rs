@@ -17,7 +17,6 @@ use crate::support::Result;
 /// As long as a cart of the shop lives after its last change: 30 days.
 const EXPIRY: i64 = 30 * 24 * 60 * 60 * 1_000_000;
 
-/// One statement is a transaction of its own.
 const TITLE: &str = "UPDATE stockroom_products SET title = $3, version = version + 1, updated_at = $4 \
      WHERE id = $1 AND version = $2";
 
@@ -36,7 +35,20 @@ const TOUCH_AND_ADD: &str = "WITH cart AS (UPDATE stockroom_carts SET version = 
      DO UPDATE SET quantity = l.quantity + excluded.quantity WHERE l.quantity + excluded.quantity <= 10000";
 
 /// Whether the product was at this version.
-pub(crate) async fn update_on_postgres(
+pub(crate) async fn update_in_transaction(
+    connection: &mut PgConnection,
+    id: ProductId,
+    version: i64,
+    title: &str,
+) -> Result<bool> {
+    let mut transaction = connection.begin().await?;
+    let done = update_in_statement(&mut transaction, id, version, title).await?;
+    transaction.commit().await?;
+    Ok(done)
+}
+
+/// Whether the product was at this version.
+pub(crate) async fn update_in_statement(
     connection: &mut PgConnection,
     id: ProductId,
     version: i64,

@@ -70,11 +70,7 @@ impl Case {
             work,
             distance: Distance::Near,
             callers,
-            ways: match work {
-                // Its transaction is one statement.
-                Work::Products => TWO_WAYS,
-                Work::CartLines | Work::Mix => THREE_WAYS,
-            },
+            ways: THREE_WAYS,
         }
     }
 

@@ -73,9 +73,14 @@ pub(crate) async fn rename(till: &Till, held: &mut Held, read: Read, title: Stri
                 Err(error) => return Err(error.into()),
             }
         }
-        Till::Postgres(connections, _) => {
+        Till::Postgres(connections, how) => {
             let mut connection = connections.take().await?;
-            let done = by_hand::update_on_postgres(&mut connection, id, expected, &title).await?;
+            let done = match how {
+                How::Transaction => {
+                    by_hand::update_in_transaction(&mut connection, id, expected, &title).await?
+                }
+                How::Statement => by_hand::update_in_statement(&mut connection, id, expected, &title).await?,
+            };
             connections.give(connection);
             done
         }

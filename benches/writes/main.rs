@@ -87,14 +87,13 @@ fn markdown(machine: &Machine, outcomes: &[Outcome], effort: Effort) -> String {
         "# Other writes\n\nWritten by `cargo bench --features full --bench writes`; every run replaces it.\n\n\
          ![Writes a second](writes.svg)\n\n{}\n\
          - **product update**: `shop.products().update(&product, patch)` with another title, of any of 10,000 products; one in \
-         a hundred rests on a state that is past and is a `Conflict`. By hand: one statement with the expected version in its \
-         condition, which is a transaction of its own.\n\
+         a hundred rests on a state that is past and is a `Conflict`. By hand: a statement with the expected version in its \
+         condition.\n\
          - **cart line**: `shop.carts().add(cart, sku, 1)`, any of 10,000 carts and of 10,000 SKUs. By hand: the cart's \
          version and expiry, and the line, which is inserted or added to.\n\
          - **mix**: 40 % cart lines, 20 % product updates (1 % of them stale), 40 % orders of three SKUs of 10,000, as in \
          [checkout.md](checkout.md).\n\
-         - **a transaction each**: BEGIN, the statements, COMMIT, where there is more than one statement; {CONNECTIONS} \
-         connections. On SQLite BEGIN IMMEDIATE on the one connection that can write.\n\
+         - **a transaction each**: BEGIN, the statements, COMMIT; {CONNECTIONS} connections. On SQLite BEGIN IMMEDIATE on the one connection that can write.\n\
          - **a statement each**: all of a write as one statement, committed by itself; {CONNECTIONS} connections.\n\
          - All ways write the same tables and indexes; only stockroom also writes its history (a change row for each aggregate \
          touched) and one commit row a batch: the difference in rows. By hand nothing is asked of a connection \

@@ -67,6 +67,11 @@ impl ClaimKey {
             key: key.to_string(),
         }
     }
+
+    /// Whether it is claimed for a part of an aggregate (a variant), not for its root.
+    pub(crate) fn is_of_a_part(&self) -> bool {
+        self.space == Self::PRODUCT_SKU
+    }
 }
 
 impl fmt::Display for ClaimKey {

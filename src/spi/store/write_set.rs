@@ -82,7 +82,7 @@ pub struct Put {
 pub enum Parts {
     /// The root and all of its parts.
     Whole,
-    /// The root alone; the parts stay as they are.
+    /// The root alone; the parts and their unique keys stay as they are.
     Root,
 }
 
@@ -168,6 +168,15 @@ impl Put {
             parts: Parts::Root,
             ..Self::update(old, new)
         }
+    }
+
+    /// The unique keys of what it writes: those of parts that stay as they are are held already.
+    fn claims(&self) -> impl Iterator<Item = ClaimKey> {
+        self.record.claims().into_iter().filter(|key| self.writes(key))
+    }
+
+    fn writes(&self, key: &ClaimKey) -> bool {
+        self.parts == Parts::Whole || !key.is_of_a_part()
     }
 
     /// Demands that the cart is open and unexpired by the store's clock.
@@ -306,10 +315,7 @@ impl WriteSet {
     pub fn all_claims(&self) -> Vec<Claim> {
         let derived = self.puts.iter().flat_map(|put| {
             let owner = put.record.owner();
-            put.record
-                .claims()
-                .into_iter()
-                .map(move |key| Claim { key, owner })
+            put.claims().map(move |key| Claim { key, owner })
         });
         derived.chain(self.claims.iter().cloned()).collect()
     }
@@ -319,12 +325,12 @@ impl WriteSet {
     pub fn all_releases(&self) -> Vec<(ClaimKey, Uuid)> {
         let mut releases = self.releases.clone();
         for put in &self.puts {
-            let kept = put.record.claims();
+            let kept: Vec<ClaimKey> = put.claims().collect();
             let owner = put.record.owner();
             releases.extend(
                 put.previous
                     .iter()
-                    .filter(|key| !kept.contains(key))
+                    .filter(|key| put.writes(key) && !kept.contains(key))
                     .map(|key| (key.clone(), owner)),
             );
         }

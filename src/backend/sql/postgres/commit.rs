@@ -142,11 +142,7 @@ impl Spelling for PostgresSpelling {
 
     // Another transaction may take a key meanwhile: then the unique index says so.
     fn new_claims(&self) -> (&'static str, &'static str) {
-        (
-            "NOT v_taken OR NOT EXISTS (SELECT 1 FROM stockroom_claims AS t WHERE t.space = r.space AND t.claim_key = r.claim_key \
-             AND t.owner = r.owner)",
-            "",
-        )
+        ("v_own IS NULL OR r.n <> ALL(v_own)", "")
     }
 
     fn id_text(&self, column: &str) -> String {
@@ -207,7 +203,7 @@ fn body() -> String {
     }
     let mut text = format!(
         "DECLARE\n  v_now bigint := {CLOCK};\n  v_out integer[];\n  v_only integer[];\n  v_whole boolean := false;\n  v_stepped boolean := false;\n  v_found jsonb;\n  \
-         v_facts jsonb := '[]';\n  v_numbers bigint[];\n  v_taken boolean := false;\n  v_answer jsonb;\n  v_epoch bigint;\n  v_gone boolean := false;\n{declared}BEGIN\n  \
+         v_facts jsonb := '[]';\n  v_numbers bigint[];\n  v_own bigint[];\n  v_answer jsonb;\n  v_epoch bigint;\n  v_gone boolean := false;\n{declared}BEGIN\n  \
          IF p_anew THEN\n    DISCARD PLANS;\n  END IF;\n  \
          IF p_relaxed THEN\n    PERFORM set_config('synchronous_commit', 'off', true);\n  END IF;\n  \
          SELECT m.value INTO v_epoch FROM stockroom_meta AS m WHERE m.name = 'epoch';\n  \
@@ -256,6 +252,7 @@ fn body() -> String {
     for step in STEPS.iter() {
         match step.phase {
             Phase::Look(_) => {}
+            Phase::Write if step.list == List::Claims => add(&mut text, step, &claim(step)),
             Phase::Write | Phase::History => add(&mut text, step, &format!("    {};\n", step.sql)),
             Phase::Change(aggregate) => {
                 let change = change(step, aggregate, "");
@@ -297,6 +294,12 @@ fn add(text: &mut String, step: &Step, statement: &str) {
     );
 }
 
+/// Takes the keys that their owners do not have yet.
+fn claim(step: &Step) -> String {
+    let ([rows, ..], sql) = (figures(step.list), &step.sql);
+    format!("    IF v_own IS NULL OR cardinality(v_own) < {rows} THEN\n      {sql};\n    END IF;\n")
+}
+
 /// Locks, and adds the sets for which not everything is as needed.
 fn look(step: &Step) -> String {
     let sql = &step.sql;
@@ -305,7 +308,7 @@ fn look(step: &Step) -> String {
         format!("v_out || array_agg(p_sets[{first_row} + y.n::integer]) FILTER (WHERE y.ok IS NOT TRUE)");
     if step.phase == Phase::Look(Facts::Claim) {
         return format!(
-            "    SELECT {out}, bool_or(y.f1 IS NOT NULL) INTO v_out, v_taken FROM ({sql}) AS y;\n"
+            "    SELECT {out}, array_agg(y.n) FILTER (WHERE y.own) INTO v_out, v_own FROM ({sql}) AS y;\n"
         );
     }
     if step.phase == Phase::Look(Facts::Level) {
@@ -351,7 +354,7 @@ fn guarded(looks: &[&Step]) -> String {
         text,
         "    IF v_out IS NOT NULL THEN\n      RAISE SQLSTATE '{UNDONE}';\n    END IF;\n    \
          v_stepped := true;\n    v_now := {CLOCK};\n  \
-         EXCEPTION WHEN SQLSTATE '{UNDONE}' THEN\n    v_out := NULL;\n    v_taken := false;\n  END;\n  END IF;\n"
+         EXCEPTION WHEN SQLSTATE '{UNDONE}' THEN\n    v_out := NULL;\n    v_own := NULL;\n  END;\n  END IF;\n"
     );
     text
 }

@@ -154,7 +154,7 @@ pub(super) fn claims(sp: &dyn Spelling) -> Step {
     let list = List::Claims;
     let sql = format!(
         "SELECT r.n AS n, (c.owner IS NULL OR (r.once = 0 AND (c.owner = r.owner OR c.owner = r.from_owner))) IS TRUE AS ok, \
-         {} AS f1, c.fingerprint AS f2 FROM {} AS r {}",
+         {} AS f1, c.fingerprint AS f2, (c.owner = r.owner) IS TRUE AS own FROM {} AS r {}",
         sp.id_text("c.owner"),
         sp.rows(list, &TAKEN),
         plain(sp, "stockroom_claims", &CLAIM[..2], "t.owner, t.fingerprint", "c"),
