@@ -98,7 +98,9 @@ impl Changes {
     ) -> Result<Self> {
         let feeds = feeds(origins, keeper, clock);
         if feeds.is_empty() && !sinks.is_empty() {
-            let engine = origins.first().map_or("none", |origin| origin.store.capability().engine);
+            let engine = origins
+                .first()
+                .map_or("none", |origin| origin.store.capability().engine);
             return Err(Error::new(
                 ErrorKind::Config,
                 format!("the store ({engine}) has no feed of changes: sinks cannot be fed"),
@@ -289,7 +291,11 @@ fn feeds(origins: &[Origin<'_>], keeper: &str, clock: &Arc<dyn Clock>) -> Vec<Fe
         let source = origin.store.changes()?;
         let tools = Tools {
             // The first keeps the names of its partitions: a shop that gets a second store goes on where it was.
-            source: if index == 0 { source } else { named(source, origin.name) },
+            source: if index == 0 {
+                source
+            } else {
+                named(source, origin.name)
+            },
             coordination: Arc::clone(&coordination),
             clock: Arc::clone(clock),
             holder,

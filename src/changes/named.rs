@@ -59,7 +59,10 @@ impl ChangeSource for Named {
 
     async fn tail(&self, deadline: Deadline) -> Result<Vec<(PartitionId, Position)>> {
         let tail = self.inner.tail(deadline).await?;
-        Ok(tail.into_iter().map(|(id, place)| (self.outside(&id), place)).collect())
+        Ok(tail
+            .into_iter()
+            .map(|(id, place)| (self.outside(&id), place))
+            .collect())
     }
 
     async fn read(&self, read: FeedRead<'_>, deadline: Deadline) -> Result<ChangePage> {

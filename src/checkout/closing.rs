@@ -58,10 +58,7 @@ pub(super) async fn close_soon(context: &Context, order: &Order) {
         return;
     };
     let deadline = context.deadline().min(COURTESY);
-    match deadline
-        .bound(close(context, order.id, cart, deadline))
-        .await
-    {
+    match deadline.bound(close(context, order.id, cart, deadline)).await {
         Some(Ok(())) => {}
         Some(Err(error)) => tracing::debug!(kind = ?error.kind(), "a cart is left for the feed to close"),
         None => tracing::debug!("a cart is left for the feed to close: its store is slow"),
@@ -162,7 +159,10 @@ impl CartCloser {
         let placed = changes.iter().filter(|change| {
             change.aggregate == Aggregate::Order && change.events.iter().any(|event| event == PLACED)
         });
-        let ids: Vec<OrderId> = placed.filter_map(|change| change.key.id()).map(OrderId::from).collect();
+        let ids: Vec<OrderId> = placed
+            .filter_map(|change| change.key.id())
+            .map(OrderId::from)
+            .collect();
         if ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -171,7 +171,9 @@ impl CartCloser {
         let pairs: Vec<_> = live.filter_map(|order| Some((order.id, order.cart?))).collect();
         let ids: Vec<CartId> = pairs.iter().map(|(_, cart)| *cart).collect();
         let carts = self.context.carts()?.get_many(&ids, deadline).await?;
-        let open = carts.into_iter().map(|cart| cart.is_some_and(|cart| cart.is_open()));
+        let open = carts
+            .into_iter()
+            .map(|cart| cart.is_some_and(|cart| cart.is_open()));
         Ok(pairs
             .into_iter()
             .zip(open)

@@ -115,9 +115,12 @@ impl Request<'_> {
         match load(self.context, owner.into(), self.deadline).await {
             Ok(order) if closing::is_live(&order) && order.cart == Some(self.goods.cart()) => {
                 closing::close_soon(self.context, &order).await;
-                Error::new(ErrorKind::Conflict, "the cart was ordered and cannot be ordered again")
-                    .concerning(format!("cart {}", self.goods.cart()))
-                    .existing(owner)
+                Error::new(
+                    ErrorKind::Conflict,
+                    "the cart was ordered and cannot be ordered again",
+                )
+                .concerning(format!("cart {}", self.goods.cart()))
+                .existing(owner)
             }
             _ => error,
         }

@@ -113,10 +113,12 @@ impl CartId {
         for (byte, drawn) in bytes[6..].iter_mut().zip(digest) {
             *byte = drawn;
         }
-        Self(uuid::Builder::from_bytes(bytes)
-            .with_version(uuid::Version::SortRand)
-            .with_variant(uuid::Variant::RFC4122)
-            .into_uuid())
+        Self(
+            uuid::Builder::from_bytes(bytes)
+                .with_version(uuid::Version::SortRand)
+                .with_variant(uuid::Variant::RFC4122)
+                .into_uuid(),
+        )
     }
 }
 

@@ -271,7 +271,9 @@ fn named(sinks: Vec<(String, Arc<dyn ChangeSink>, SinkPolicy)>) -> Result<Vec<Si
             )));
         }
         if name.starts_with(RESERVED) {
-            return Err(config(format!("names that begin with {RESERVED} are the crate's own: name the sink otherwise")));
+            return Err(config(format!(
+                "names that begin with {RESERVED} are the crate's own: name the sink otherwise"
+            )));
         }
         if !names.insert(name.clone()) {
             return Err(config(format!("two sinks are named {name}")));

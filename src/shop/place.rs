@@ -71,11 +71,7 @@ impl Builder {
     /// # #[cfg(not(feature = "sqlite"))]
     /// # fn main() {}
     /// ```
-    pub fn place(
-        self,
-        aggregates: impl IntoIterator<Item = Aggregate>,
-        store: impl Store + 'static,
-    ) -> Self {
+    pub fn place(self, aggregates: impl IntoIterator<Item = Aggregate>, store: impl Store + 'static) -> Self {
         self.place_arc(aggregates, Arc::new(store))
     }
 
@@ -98,7 +94,9 @@ pub(super) fn placement(main: Arc<dyn Store>, placed: Vec<Placed>) -> Result<Pla
     let mut known = BTreeSet::new();
     for Placed { aggregates, .. } in &placed {
         if aggregates.is_empty() {
-            return Err(config("a store is placed without an aggregate: name what it shall hold"));
+            return Err(config(
+                "a store is placed without an aggregate: name what it shall hold",
+            ));
         }
         if let Some(twice) = aggregates.iter().find(|kind| !known.insert(**kind)) {
             return Err(config(format!("{twice} is placed twice: name one store for it")));

@@ -129,7 +129,8 @@ impl Placement {
         let mut kinds = concerned(set);
         let first = kinds.next();
         let home = first.map_or(&self.homes[0], |kind| self.home(kind));
-        if let (Some(first), Some(other)) = (first, kinds.find(|kind| !std::ptr::eq(self.home(*kind), home))) {
+        if let (Some(first), Some(other)) = (first, kinds.find(|kind| !std::ptr::eq(self.home(*kind), home)))
+        {
             return Err(self.refusal(first, other));
         }
         drop(kinds);

@@ -46,7 +46,8 @@ impl ProductReader for Apart {
         deadline: Deadline,
     ) -> Result<Page<Arc<Product>>> {
         if query.in_stock {
-            let message = "products and stock lie in different stores: list without in_stock, and ask the inventory";
+            let message =
+                "products and stock lie in different stores: list without in_stock, and ask the inventory";
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
         self.0.list(query, page, deadline).await
