@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
-use stockroom::{Aggregate, Cart, CartId, CartStatus, Charge, Currency, Due, Error, ErrorKind, IdempotencyKey};
+use stockroom::{
+    Aggregate, Cart, CartId, CartStatus, Charge, Currency, Due, Error, ErrorKind, IdempotencyKey,
+};
 use stockroom::{LocationId, Money, NewProduct, Order, Owner, Paid, Pay, Place, Quantity, Reference, Result};
 use stockroom::{Sku, SqliteOptions, SqliteStore, Stockroom};
 
@@ -60,7 +62,10 @@ async fn show(folder: &Path) -> Result<()> {
     let place = Place::cart(next.id).key(IdempotencyKey::new(format!("place-{}", next.id))?);
     let second = shop.checkout().place(place).await?.order;
     check(units(&second) == 2, "a cup and a mug")?;
-    check(shop.carts().current(cart).await?.is_none(), "nothing is left to order")?;
+    check(
+        shop.carts().current(cart).await?.is_none(),
+        "nothing is left to order",
+    )?;
 
     println!("\n4. Two orders, one ledger.");
     print_orders(&[first, second]);
@@ -83,7 +88,9 @@ async fn stock(shop: &Stockroom) -> Result<()> {
     let berlin = LocationId::new("berlin")?;
     for (title, sku) in [("Mug", "MUG"), ("Cup", "CUP")] {
         let price = Money::new(9_50, Currency::USD);
-        shop.products().create(NewProduct::new(title).variant(sku, price)).await?;
+        shop.products()
+            .create(NewProduct::new(title).variant(sku, price))
+            .await?;
         shop.inventory().receive(sku, &berlin, 20).await?;
     }
     Ok(())
@@ -125,7 +132,10 @@ fn print_carts(carts: &[&Cart]) {
         .load_style(UTF8_FULL_CONDENSED)
         .set_header(["cart", "status", "lines"]);
     for cart in carts {
-        let lines = cart.lines.iter().map(|line| format!("{} × {}", line.quantity, line.sku));
+        let lines = cart
+            .lines
+            .iter()
+            .map(|line| format!("{} × {}", line.quantity, line.sku));
         let lines: Vec<_> = lines.collect();
         table.add_row([short(cart.id), cart.status.to_string(), lines.join(", ")]);
     }

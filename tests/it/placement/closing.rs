@@ -142,6 +142,8 @@ async fn the_effect_is_in_effect_once_however_often_it_comes(ground: Ground) {
     }
     assert_eq!(shop.carts().get_many(&pair).await.unwrap(), before);
     assert_eq!(gate.passed(), 1);
+    let sinks = shop.changes().status().await.unwrap();
+    assert_eq!(sinks[0].dead_letters, 0);
     shop.close().await;
 }
 
