@@ -201,3 +201,111 @@ impl ChangeSink for CartCloser {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::Currency;
+    use crate::model::FulfilmentStatus;
+    use crate::model::LocationId;
+    use crate::model::Money;
+    use crate::model::Options;
+    use crate::model::OrderLine;
+    use crate::model::Owner;
+    use crate::model::ProductId;
+    use crate::model::Settlement;
+    use crate::model::Sku;
+    use crate::model::TaxRate;
+    use crate::model::Version;
+    use crate::model::from_micros;
+
+    fn cart(lines: &[(&str, i64)]) -> Cart {
+        let now = from_micros(0).unwrap();
+        let ttl = Duration::from_secs(60);
+        let mut cart = Cart::open(CartId::new(), Owner::Guest, Currency::EUR, ttl, now);
+        for (sku, quantity) in lines {
+            let (sku, quantity) = (Sku::new(*sku).unwrap(), Quantity::new(*quantity).unwrap());
+            cart.lines
+                .push(CartLine::new(sku, Options::new(), quantity, now).unwrap());
+        }
+        cart
+    }
+
+    fn order(lines: &[(&str, i64)]) -> Order {
+        let (now, zero) = (from_micros(0).unwrap(), Money::new(0, Currency::EUR));
+        let line = |(sku, quantity): &(&str, i64)| OrderLine {
+            number: 1,
+            sku: Sku::new(*sku).unwrap(),
+            product: ProductId::new(),
+            title: "Mug".to_owned(),
+            options: Options::new(),
+            quantity: Quantity::new(*quantity).unwrap(),
+            unit_price: zero,
+            tax_rate: TaxRate::basis_points(0).unwrap(),
+            tax: zero,
+            total: zero,
+            location: LocationId::new("berlin").unwrap(),
+            shipped: 0,
+        };
+        Order {
+            id: OrderId::new(),
+            version: Version::FIRST,
+            customer: None,
+            cart: None,
+            status: OrderStatus::Placed,
+            fulfilment: FulfilmentStatus::Unfulfilled,
+            currency: Currency::EUR,
+            subtotal: zero,
+            tax: zero,
+            total: zero,
+            paid: Settlement::ZERO,
+            ship_to: None,
+            bill_to: None,
+            email: None,
+            cancel_reason: None,
+            lines: lines.iter().map(line).collect(),
+            placed_at: now,
+            updated_at: now,
+        }
+    }
+
+    fn units(lines: &[CartLine]) -> Vec<(&str, i64)> {
+        lines
+            .iter()
+            .map(|line| (line.sku.as_str(), line.quantity.get()))
+            .collect()
+    }
+
+    #[test]
+    fn what_came_too_late_and_what_was_ordered_are_the_cart() {
+        let cart = cart(&[("A", 5), ("B", 2), ("C", 1)]);
+        // A line that no location had whole is two lines of the order.
+        let rest = without(&cart, &order(&[("A", 1), ("A", 2), ("B", 2)]))
+            .unwrap()
+            .lines;
+        assert_eq!(units(&rest), [("A", 2), ("C", 1)]);
+        assert_eq!(units(&difference(&cart.lines, &rest)), [("A", 3), ("B", 2)]);
+    }
+
+    #[test]
+    fn what_was_taken_out_of_the_cart_after_its_order_is_not_missed() {
+        let cart = cart(&[("A", 1), ("C", 1)]);
+        let rest = without(&cart, &order(&[("A", 2), ("B", 1)])).unwrap().lines;
+        assert_eq!(units(&rest), [("C", 1)]);
+        assert_eq!(units(&difference(&cart.lines, &rest)), [("A", 1)]);
+    }
+
+    #[test]
+    fn only_an_order_that_was_placed_and_not_cancelled_is_live() {
+        let live = |status| {
+            is_live(&Order {
+                status,
+                ..order(&[("A", 1)])
+            })
+        };
+        assert!(live(OrderStatus::Placed) && live(OrderStatus::Completed));
+        assert!(!live(OrderStatus::Pending) && !live(OrderStatus::Cancelled));
+    }
+}

@@ -206,3 +206,75 @@ fn readers(mut readers: Readers, apart: bool) -> Readers {
     }
     readers
 }
+
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::backend::SqliteOptions;
+    use crate::backend::SqliteStore;
+    use crate::model::Actor;
+    use crate::model::ClaimKey;
+    use crate::model::RowKey;
+    use crate::spi::store::ReadCheck;
+
+    async fn memory() -> Arc<dyn Store> {
+        let options = SqliteOptions::new("sqlite::memory:");
+        Arc::new(SqliteStore::open(options).await.unwrap())
+    }
+
+    async fn carts_apart() -> Placement {
+        Placement::new(memory().await, vec![(vec![Aggregate::Cart], memory().await)])
+    }
+
+    fn read(aggregate: Aggregate) -> ReadCheck {
+        ReadCheck {
+            aggregate,
+            key: RowKey::Id(Uuid::now_v7()),
+            version: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_is_named_by_what_it_holds_whenever_it_was_named() {
+        let (main, other) = (memory().await, memory().await);
+        let placed = [Aggregate::Cart, Aggregate::Product].map(|kind| (vec![kind], Arc::clone(&other)));
+        let placement = Placement::new(main, placed.to_vec());
+        assert_eq!(placement.homes().len(), 2);
+        assert_eq!(placement.home(Aggregate::Order).name, "main");
+        assert_eq!(placement.home(Aggregate::Cart).name, "product+cart");
+        assert!(placement.together(Aggregate::Product, Aggregate::Cart));
+    }
+
+    #[tokio::test]
+    async fn a_set_of_claims_alone_goes_where_its_aggregate_lies() {
+        let placement = carts_apart().await;
+        let mut set = WriteSet::new(Actor::system());
+        set.claim(ClaimKey::new(ClaimKey::CART_OWNER, "x"), Uuid::now_v7());
+        let store = Arc::clone(placement.route(&mut set).unwrap());
+        assert!(Arc::ptr_eq(&store, placement.store(Aggregate::Cart)));
+        set.claim(ClaimKey::new(ClaimKey::PRODUCT_SKU, "x"), Uuid::now_v7());
+        let error = placement.route(&mut set).unwrap_err();
+        assert!(error.is(ErrorKind::Unsupported));
+    }
+
+    #[tokio::test]
+    async fn reads_of_two_stores_are_split_between_them() {
+        let placement = carts_apart().await;
+        let mut set = WriteSet::new(Actor::system());
+        for kind in [Aggregate::Cart, Aggregate::Order, Aggregate::Cart] {
+            set.read(read(kind));
+        }
+        let parts = placement.split(&set);
+        let kinds: Vec<Vec<_>> = parts
+            .iter()
+            .map(|part| part.reads.iter().map(|read| read.aggregate).collect())
+            .collect();
+        assert_eq!(
+            kinds,
+            [vec![Aggregate::Order], vec![Aggregate::Cart, Aggregate::Cart]]
+        );
+    }
+}

@@ -1,5 +1,6 @@
 //! Payments of carts that lie in another store than their orders.
 
+use stockroom::Aggregate;
 use stockroom::CartStatus;
 use stockroom::Charge;
 use stockroom::Due;
@@ -8,7 +9,12 @@ use stockroom::ErrorKind;
 use stockroom::OrderStatus;
 use stockroom::Paid;
 use stockroom::Pay;
+use stockroom::PaymentFact;
+use stockroom::Provider;
+use stockroom::Recorded;
 use stockroom::Reference;
+use stockroom::Stockroom;
+use stockroom::resilience::Deadline;
 
 use super::Site;
 use super::cart;
@@ -19,10 +25,13 @@ use super::place;
 use super::status;
 use super::units_of;
 use crate::support::Ground;
+use crate::support::Shop;
 use crate::support::key;
 use crate::support::on;
 
 on!([file postgres] what_is_added_during_the_payment_moves_to_a_new_cart);
+
+on!([file postgres] orders_apart_from_all_else_are_paid);
 
 on!([file]
     a_cart_is_ordered_once_while_it_is_paid
@@ -148,4 +157,39 @@ async fn a_payment_that_was_left_behind_is_resumed_and_its_cart_closed(ground: G
         Some((cart.successor(), units_of(&[("CUP", 1)])))
     );
     later.close().await;
+}
+
+async fn orders_apart_from_all_else_are_paid(ground: Ground) {
+    let orders = Ground::file();
+    let together = [Aggregate::Order, Aggregate::Payment, Aggregate::Level];
+    let builder = Stockroom::builder()
+        .store_arc(ground.store().await)
+        .place_arc(together, orders.store().await);
+    let shop = Shop::of(builder).await;
+    super::stock(&shop).await;
+    let cart = cart(&shop, &[("MUG", 2)]).await;
+    let pay = Pay::cart(cart).key(key("a"));
+    let paid = shop.checkout().pay(pay, captured).await.unwrap();
+    assert_eq!(status(&shop, cart).await, CartStatus::Ordered);
+    let payment = &shop.payments().for_order(paid.order().id).await.unwrap()[0];
+    // The webhook of the same charge: its event alone is kept, where the payments are.
+    let event = || {
+        let (provider, event) = (Provider::new("default").unwrap(), Reference::new("evt").unwrap());
+        PaymentFact::captured(provider, event, payment.amount)
+    };
+    for _ in 0..2 {
+        let recorded = shop.payments().record(payment.id, event()).await.unwrap();
+        assert_eq!(recorded, Recorded::Repeated);
+    }
+    let claim = [("payment.event".to_owned(), "default:evt".to_owned())];
+    let kept = async |kind| {
+        let claims = shop.store_of(kind).readers().claim().unwrap();
+        let deadline = Deadline::within(std::time::Duration::from_secs(60));
+        claims.find(&claim, deadline).await.unwrap()[0].is_some()
+    };
+    assert!(kept(Aggregate::Payment).await && !kept(Aggregate::Cart).await);
+    let order = shop.orders().require(paid.order().id).await.unwrap();
+    assert_eq!(order.paid.captured, 18_00);
+    shop.assert_sound().await;
+    shop.close().await;
 }
