@@ -17,6 +17,7 @@ use crate::checkout::CartCloser;
 use crate::error::Result;
 use crate::model::Aggregate;
 use crate::model::Clock;
+use crate::resilience::Backoff;
 use crate::spi::store::Store;
 use crate::transaction::Context;
 use crate::transaction::Home;
@@ -27,6 +28,9 @@ const ONE_COMMIT: [Aggregate; 3] = [Aggregate::Order, Aggregate::Payment, Aggreg
 
 /// Orders that the effect looks at in one delivery: each may cost it a few round trips.
 const BATCH: usize = 100;
+
+/// Pauses of the effect while the carts' store is down: customers wait for it to come back.
+const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(3));
 
 /// Aggregates and the store that shall hold them.
 #[derive(Debug)]
@@ -162,7 +166,7 @@ fn check_checkout(placement: &Placement) -> Result<()> {
 
 /// The effect that closes the carts of orders, fed from the orders' store alone.
 pub(super) fn closing(context: &Context) -> Sink {
-    let policy = SinkPolicy::new().batch(BATCH);
+    let policy = SinkPolicy::new().batch(BATCH).pauses(PAUSES);
     let closer = Arc::new(CartCloser::new(context.clone()));
     let store = &context.placement().home(Aggregate::Order).name;
     Sink::new(CartCloser::NAME.to_owned(), closer, policy).of(store)

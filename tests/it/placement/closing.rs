@@ -54,7 +54,7 @@ async fn a_cart_is_closed_when_its_order_is_answered(ground: Ground) {
     assert!(other.is(ErrorKind::Conflict), "{other}");
     let late = shop.carts().add(cart, "MUG", 1).await.unwrap_err();
     assert!(late.is(ErrorKind::Conflict), "{late}");
-    assert_eq!(gate.passed(), 1);
+    assert_eq!(gate.passed().await, 1);
     shop.assert_sound().await;
     shop.close().await;
 }
@@ -69,7 +69,7 @@ async fn a_cart_that_could_not_be_closed_is_closed_by_the_feed(ground: Ground) {
     until("the feed tries as well", async || gate.came() > tried + 1).await;
     gate.set(Mood::Open);
     closes(&shop, cart).await;
-    assert_eq!(gate.passed(), 1);
+    assert_eq!(gate.passed().await, 1);
     shop.close().await;
 }
 
@@ -117,7 +117,7 @@ async fn what_is_added_while_the_cart_is_being_closed_moves_too(ground: Ground) 
         goes_on(&shop, cart).await,
         Some((cart.successor(), units_of(&[("CUP", 1)])))
     );
-    assert_eq!(gate.passed(), 1);
+    assert_eq!(gate.passed().await, 1);
     shop.close().await;
 }
 
@@ -141,7 +141,7 @@ async fn the_effect_is_in_effect_once_however_often_it_comes(ground: Ground) {
         .await;
     }
     assert_eq!(shop.carts().get_many(&pair).await.unwrap(), before);
-    assert_eq!(gate.passed(), 1);
+    assert_eq!(gate.passed().await, 1);
     let sinks = shop.changes().status().await.unwrap();
     assert_eq!(sinks[0].dead_letters, 0);
     shop.close().await;
@@ -160,7 +160,7 @@ async fn an_answer_that_is_lost_closes_the_cart_once(ground: Ground) {
     shop.carts().add(cart, "CUP", 1).await.unwrap();
     gate.set(Mood::LosesReplies);
     closes(&shop, cart).await;
-    assert_eq!(gate.passed(), 1);
+    assert_eq!(gate.passed().await, 1);
     assert_eq!(
         goes_on(&shop, cart).await,
         Some((cart.successor(), units_of(&[("CUP", 1)])))

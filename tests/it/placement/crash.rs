@@ -54,7 +54,7 @@ async fn a_process_killed_between_two_stores_loses_nothing(ground: Ground) {
         }
         assert_found(&shop, &said).await;
         shop.assert_sound().await;
-        left_open += gate.passed();
+        left_open += gate.passed().await;
         shop.close().await;
     }
     println!("{left_open} carts were closed by those who came after");

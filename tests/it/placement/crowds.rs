@@ -52,7 +52,7 @@ async fn of_many_orders_of_one_cart_one_is_made(ground: Ground) {
     other_gate.set(Mood::Open);
     closes(&shop, cart).await;
     assert_eq!(shop.every_order().await.len(), 1);
-    assert_eq!(gate.passed() + other_gate.passed(), 1);
+    assert_eq!(gate.passed().await + other_gate.passed().await, 1);
     assert_whole(&shop, &BTreeMap::from([(cart, units_of(&[("MUG", 2)]))])).await;
     shop.assert_sound().await;
     shop.close().await;
@@ -113,7 +113,7 @@ async fn nothing_is_lost_and_nothing_is_ordered_twice(ground: Ground) {
     place(&other, last, "last").await.unwrap();
     other_gate.set(Mood::Open);
     until("the cart is closed by the other", async || {
-        other_gate.passed() > 0 && other.carts().current(last).await.unwrap().is_none()
+        other_gate.passed().await > 0 && other.carts().current(last).await.unwrap().is_none()
     })
     .await;
     other.close().await;

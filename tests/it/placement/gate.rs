@@ -19,6 +19,7 @@ use stockroom::spi::store::Store;
 use stockroom::spi::store::WriteSet;
 
 use super::Site;
+use crate::support::until;
 
 /// What the gate does with commits that close a cart; all others pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +39,24 @@ pub(super) struct Gate {
     /// Its files live as long as it does.
     _site: Site,
     mood: tokio::sync::watch::Sender<Mood>,
-    /// Commits that came to close a cart, and those that did.
-    seen: Mutex<(usize, usize)>,
+    seen: Mutex<Seen>,
+}
+
+/// Commits that close a cart.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    came: usize,
+    passed: usize,
+    left: usize,
+}
+
+/// A commit, for as long as it is under way.
+struct UnderWay<'a>(&'a Gate);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.seen.lock().unwrap().left += 1;
+    }
 }
 
 impl Gate {
@@ -58,23 +75,26 @@ impl Gate {
 
     /// Commits that came to close a cart.
     pub(super) fn came(&self) -> usize {
-        self.seen.lock().unwrap().0
+        self.seen.lock().unwrap().came
     }
 
-    /// Commits that closed a cart.
-    pub(super) fn passed(&self) -> usize {
-        self.seen.lock().unwrap().1
+    /// Commits that closed a cart, once none is under way.
+    pub(super) async fn passed(&self) -> usize {
+        let seen = || *self.seen.lock().unwrap();
+        until("no cart is being closed", async || seen().came == seen().left).await;
+        seen().passed
     }
 
     async fn close_cart(&self, set: WriteSet, deadline: Deadline) -> Result<Committed> {
-        self.seen.lock().unwrap().0 += 1;
+        self.seen.lock().unwrap().came += 1;
+        let _under_way = UnderWay(self);
         let mut mood = self.mood.subscribe();
         let now = *mood.wait_for(|mood| *mood != Mood::Holds).await.unwrap();
         if now == Mood::Shut {
             return Err(Error::new(ErrorKind::Unavailable, "the gate is shut"));
         }
         let committed = self.inner.commit(set, deadline).await?;
-        self.seen.lock().unwrap().1 += 1;
+        self.seen.lock().unwrap().passed += 1;
         if now == Mood::LosesReplies {
             return Err(Error::new(ErrorKind::OutcomeUnknown, "the reply was lost"));
         }
