@@ -159,6 +159,8 @@ mod documents {
     struct GroupCommit;
     #[doc = include_str!("../docs/changes.md")]
     struct ChangesPage;
+    #[doc = include_str!("../docs/placement.md")]
+    struct Placement;
     #[doc = include_str!("../docs/testing.md")]
     struct Testing;
 }

@@ -7,6 +7,8 @@ use uuid::Uuid;
 
 use super::delivery;
 use super::delivery::Parcel;
+use super::named::named;
+use super::reader::FeedPlace;
 use super::reader::Tools;
 use super::relay::Relay;
 use super::relay::Sink;
@@ -50,7 +52,7 @@ const STEP: u32 = 100;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Changes {
-    tools: Option<Tools>,
+    feeds: Arc<[Feed]>,
     sinks: Arc<[Arc<Sink>]>,
     deadline: Duration,
 }
@@ -65,35 +67,47 @@ pub struct Redriven {
     pub refused: u64,
 }
 
+/// A store of the shop, as the feed knows it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) store: &'a dyn Store,
+}
+
+/// The feed of one store, and what it is read with.
+#[derive(Debug)]
+struct Feed {
+    /// The store's name.
+    store: String,
+    tools: Tools,
+}
+
 impl Changes {
-    /// The feed of this store, for these sinks.
+    /// The feeds of these stores, for these sinks.
+    ///
+    /// - Positions, leases and letters of all of them are kept in one store: the `keeper` if it can, else the first that can.
     ///
     /// # Errors
-    /// `Config` when there are sinks and the store has no feed.
+    /// `Config` when there are sinks and no store has a feed.
     pub(crate) fn new(
-        store: &dyn Store,
-        clock: Arc<dyn Clock>,
+        origins: &[Origin<'_>],
+        keeper: &str,
+        clock: &Arc<dyn Clock>,
         sinks: Vec<Sink>,
         deadline: Duration,
     ) -> Result<Self> {
-        let tools = match (store.changes(), store.coordination()) {
-            (Some(source), Some(coordination)) => Some(Tools {
-                source,
-                coordination,
-                clock,
-                holder: Uuid::now_v7(),
-            }),
-            _ => None,
-        };
-        if tools.is_none() && !sinks.is_empty() {
-            let engine = store.capability().engine;
+        let feeds = feeds(origins, keeper, clock);
+        if feeds.is_empty() && !sinks.is_empty() {
+            let engine = origins
+                .first()
+                .map_or("none", |origin| origin.store.capability().engine);
             return Err(Error::new(
                 ErrorKind::Config,
                 format!("the store ({engine}) has no feed of changes: sinks cannot be fed"),
             ));
         }
         Ok(Self {
-            tools,
+            feeds: feeds.into(),
             sinks: sinks.into_iter().map(Arc::new).collect(),
             deadline,
         })
@@ -113,19 +127,17 @@ impl Changes {
         C: Fn(WriteSet, Deadline) -> F + Send + Sync + 'static,
         F: Future<Output = Result<Committed>> + Send + 'static,
     {
-        let Some(tools) = &self.tools else { return };
-        relay.feed(tools, &self.sinks, wake);
+        let Some(first) = self.feeds.first() else { return };
+        for feed in self.feeds.iter() {
+            let follows = |sink: &&Arc<Sink>| sink.of.as_ref().is_none_or(|store| *store == feed.store);
+            relay.feed(&feed.tools, self.sinks.iter().filter(follows), wake);
+        }
         let sweeper = Sweeper {
-            tools: tools.clone(),
+            tools: first.tools.clone(),
             sweep,
             stop: relay.stop(),
         };
         relay.spawn(sweeper.run());
-    }
-
-    /// Whether any sink was named.
-    pub(crate) fn has_sinks(&self) -> bool {
-        !self.sinks.is_empty()
     }
 
     /// How each sink that was named in this process is doing.
@@ -242,17 +254,65 @@ impl Changes {
     }
 
     fn coordination(&self) -> Result<&Arc<dyn Coordination>> {
-        self.tools
-            .as_ref()
-            .map(|tools| &tools.coordination)
-            .ok_or_else(|| Error::new(ErrorKind::Unsupported, "the store has no feed of changes"))
+        self.feeds
+            .first()
+            .map(|feed| &feed.tools.coordination)
+            .ok_or_else(none)
     }
 
-    /// The source that the sinks are fed from.
+    /// The source that the sinks are fed from; of several stores the one that holds whatever was not placed elsewhere, unless
+    /// it has none.
+    ///
+    /// # Errors
+    /// `Unsupported` when no store has a feed.
     pub fn source(&self) -> Result<&Arc<dyn ChangeSource>> {
-        self.tools
-            .as_ref()
-            .map(|tools| &tools.source)
-            .ok_or_else(|| Error::new(ErrorKind::Unsupported, "the store has no feed of changes"))
+        self.sources().next().ok_or_else(none)
     }
+
+    /// Every source that the sinks are fed from, one for each store that has a feed.
+    ///
+    /// - Their partitions have different names: those of every store but the first begin with the store's name, as in `cart:0`.
+    pub fn sources(&self) -> impl Iterator<Item = &Arc<dyn ChangeSource>> {
+        self.feeds.iter().map(|feed| &feed.tools.source)
+    }
+}
+
+/// The feeds of the stores that have one, the first store's first.
+fn feeds(origins: &[Origin<'_>], keeper: &str, clock: &Arc<dyn Clock>) -> Vec<Feed> {
+    let wanted = origins.iter().filter(|origin| origin.name == keeper);
+    let kept = wanted
+        .chain(origins)
+        .find_map(|origin| Some((origin.name, origin.store.coordination()?)));
+    let Some((keeper, coordination)) = kept else {
+        return Vec::new();
+    };
+    let holder = Uuid::now_v7();
+    let found = origins.iter().zip(0..).filter_map(|(origin, index)| {
+        let source = origin.store.changes()?;
+        let tools = Tools {
+            // The first keeps the names of its partitions: a shop that gets a second store goes on where it was.
+            source: if index == 0 {
+                source
+            } else {
+                named(source, origin.name)
+            },
+            coordination: Arc::clone(&coordination),
+            clock: Arc::clone(clock),
+            holder,
+            place: match origins.len() {
+                1 => FeedPlace::Alone,
+                _ if origin.name == keeper => FeedPlace::Keeper,
+                _ => FeedPlace::Guest,
+            },
+        };
+        Some(Feed {
+            store: origin.name.to_owned(),
+            tools,
+        })
+    });
+    found.collect()
+}
+
+fn none() -> Error {
+    Error::new(ErrorKind::Unsupported, "the store has no feed of changes")
 }

@@ -8,6 +8,7 @@
 
 mod delivery;
 mod feed;
+mod named;
 mod partitions;
 mod policy;
 mod reader;
@@ -24,6 +25,7 @@ pub use policy::SinkPolicy;
 pub use policy::StartAt;
 pub use status::SinkStatus;
 
+pub(crate) use feed::Origin;
 pub(crate) use relay::Relay;
 pub(crate) use relay::Sink;
 pub(crate) use sweep::Sweep;

@@ -50,6 +50,19 @@ pub(super) struct Tools {
     pub(super) clock: Arc<dyn Clock>,
     /// This process.
     pub(super) holder: Uuid,
+    /// Which of the shop's feeds it is.
+    pub(super) place: FeedPlace,
+}
+
+/// A feed among those of a shop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FeedPlace {
+    /// The only one, of the store that keeps the positions.
+    Alone,
+    /// One of several, of the store that keeps the positions.
+    Keeper,
+    /// One of several, of a store whose positions are kept in another one.
+    Guest,
 }
 
 /// One partition for one sink.
@@ -154,7 +167,7 @@ impl Reader {
             let page = match self.read(&lease).await {
                 Ok(page) => page,
                 // Of a position alone: a lost lease is found out when saving.
-                Err(error) if error.is(ErrorKind::Conflict) => {
+                Err(error) if error.is(ErrorKind::Conflict) || self.is_left_behind(&error) => {
                     self.restart(&mut lease).await?;
                     continue;
                 }
@@ -178,6 +191,12 @@ impl Reader {
             limit: self.sink.policy.batch,
         };
         self.tools.source.read(read, Deadline::within(STEP)).await
+    }
+
+    /// Whether the position is one of another store: what lies there was placed elsewhere, and its position stayed. Where a
+    /// store keeps its own positions they are its own.
+    fn is_left_behind(&self, error: &Error) -> bool {
+        self.tools.place == FeedPlace::Guest && error.invalid_field() == Some("position")
     }
 
     /// Delivers a page and saves that it was.
@@ -291,8 +310,19 @@ impl Reader {
     }
 
     /// The store was restored: the sink forgets, and everything comes again.
+    ///
+    /// - With several feeds it forgets what came from the others too, so they begin anew with it. Which of them does this
+    ///   first takes the leases of the others, and they find nothing to restart.
     async fn restart(&self, lease: &mut FeedLease) -> Result<()> {
         tracing::warn!("the store was restored: a sink of its changes begins anew");
+        let everywhere = self.tools.place != FeedPlace::Alone && self.sink.policy.start != StartAt::Now;
+        if everywhere {
+            let ttl = self.sink.policy.lease;
+            self.tools
+                .coordination
+                .renew(lease, ttl, Deadline::within(STEP))
+                .await?;
+        }
         let deadline = Deadline::within(self.sink.policy.timeout);
         let reset = self.while_held(lease, self.sink.sink.reset(deadline)).await?;
         // What the sink answers must not look like a lost lease.
@@ -302,6 +332,12 @@ impl Reader {
         })?;
         if self.sink.policy.start == StartAt::Now {
             return self.skip_to_now(lease).await;
+        }
+        if everywhere {
+            let deadline = Deadline::within(STEP);
+            self.tools.coordination.forget(&self.sink.name, deadline).await?;
+            // The lease is gone with the checkpoint: it is taken again, without a position.
+            return Err(Error::conflict("the lease of a feed", None));
         }
         self.save(lease, None, false, Vec::new()).await
     }

@@ -33,6 +33,8 @@ pub(crate) struct Sink {
     pub(super) sink: Arc<dyn ChangeSink>,
     pub(super) policy: SinkPolicy,
     pub(super) counters: Counters,
+    /// The store whose feed it is given, by name; every feed where it is `None`.
+    pub(super) of: Option<String>,
 }
 
 impl Sink {
@@ -42,7 +44,14 @@ impl Sink {
             sink,
             policy,
             counters: Counters::default(),
+            of: None,
         }
+    }
+
+    /// The same sink, given the feed of this store alone.
+    pub(crate) fn of(mut self, store: &str) -> Self {
+        self.of = Some(store.to_owned());
+        self
     }
 }
 
@@ -83,8 +92,8 @@ impl Relay {
         }
     }
 
-    /// Starts to feed these sinks.
-    pub(super) fn feed(&self, tools: &Tools, sinks: &[Arc<Sink>], wake: &Wake) {
+    /// Starts to feed these sinks from one feed.
+    pub(super) fn feed<'a>(&self, tools: &Tools, sinks: impl Iterator<Item = &'a Arc<Sink>>, wake: &Wake) {
         for sink in sinks {
             let feeder = Feeder {
                 tools: tools.clone(),

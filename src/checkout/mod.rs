@@ -6,6 +6,7 @@
 //!   is made.
 
 mod charge;
+mod closing;
 mod fingerprint;
 mod once;
 mod pay;
@@ -28,6 +29,8 @@ pub use place::Place;
 pub use place::Placed;
 pub use quote::Quote;
 pub use quote::QuoteLine;
+
+pub(crate) use closing::CartCloser;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,6 +153,8 @@ impl Checkout {
     /// - The same key again gives the same order with `replayed` set, also when the cart is closed by then.
     ///   Keys are kept apart by actor.
     /// - When a quoted location ran short, the units are looked for at the others; prices stay as quoted.
+    /// - Where the cart lies in another store, it is closed after the order's commit, at the latest by the change feed. What
+    ///   was added to it meanwhile moves to a new cart: see [`Carts::current`](crate::Carts::current).
     ///
     /// # Errors
     /// - `KeyReused` when the key was used for another request.
@@ -163,9 +168,11 @@ impl Checkout {
     /// # Cancel safety
     /// Dropping the future leaves the order placed or absent; the same key tells which.
     pub async fn place(&self, place: Place) -> Result<Placed> {
-        place::place(&self.context, place)
-            .await
-            .map_err(|error| error.operation("checkout.place"))
+        let placed = place::place(&self.context, place).await;
+        if let Ok(placed) = &placed {
+            closing::close_soon(&self.context, &placed.order).await;
+        }
+        placed.map_err(|error| error.operation("checkout.place"))
     }
 
     /// Makes an order and pays it.
@@ -176,7 +183,8 @@ impl Checkout {
     ///   application's to bound; the deadline of the shop counts for what comes before it, and anew for what
     ///   comes after it.
     /// - **Last** one write set: the money, and the order placed with its stock and its cart closed, or
-    ///   cancelled. A cart that got more lines during the payment stays open with what was not ordered.
+    ///   cancelled. A cart that got more lines during the payment stays open with what was not ordered; where it lies in
+    ///   another store, these move to a new cart, as with [`place`](Self::place).
     /// - Money is recorded whatever happened meanwhile: see [`Paid`]. A webhook that tells the same charge
     ///   does not count twice.
     /// - The same key again gives the same outcome. While another caller is at it, this one waits; when that
@@ -212,9 +220,11 @@ impl Checkout {
                 .follow(&charge, deadline)
                 .await
         };
-        pay_it
-            .await
-            .map_err(|error: Error| error.operation("checkout.pay"))
+        let paid: Result<Paid> = pay_it.await;
+        if let Ok(paid) = &paid {
+            closing::close_soon(&self.context, paid.order()).await;
+        }
+        paid.map_err(|error| error.operation("checkout.pay"))
     }
 
     /// Finishes a payment that was begun under this key, as after a crash.
@@ -243,9 +253,11 @@ impl Checkout {
                 .follow(&charge, deadline)
                 .await
         };
-        resume
-            .await
-            .map_err(|error: Error| error.operation("checkout.resume"))
+        let paid: Result<Paid> = resume.await;
+        if let Ok(paid) = &paid {
+            closing::close_soon(&self.context, paid.order()).await;
+        }
+        paid.map_err(|error| error.operation("checkout.resume"))
     }
 
     fn begun(&self, order: OrderId, key: &IdempotencyKey, lease: Duration) -> Begun<'_> {

@@ -1,6 +1,8 @@
 //! What place and pay share: quote, make one write set under an idempotency key, commit; look again where
 //! something moved.
 
+use super::closing;
+use super::place::load;
 use super::quote::Quote;
 use super::quote::quote;
 use super::quote::resource;
@@ -37,6 +39,15 @@ pub(super) enum Goods {
     Quote(Box<Quote>),
     /// What is in the cart when the order is made.
     Cart(CartId),
+}
+
+impl Goods {
+    fn cart(&self) -> CartId {
+        match self {
+            Self::Quote(quote) => quote.cart.id,
+            Self::Cart(cart) => *cart,
+        }
+    }
 }
 
 /// A request that is carried out once.
@@ -88,7 +99,30 @@ impl Request<'_> {
                     "the idempotency key was used for another request: use a new key for a new request";
                 Err(Error::new(ErrorKind::KeyReused, message).existing(known.owner))
             }
-            None => Err(error),
+            None => Err(self.seen(error).await),
+        }
+    }
+
+    /// An order that was made of the cart before is seen by its claim where the cart lies in another store and is still open:
+    /// it is closed then, and the answer is that of a closed cart.
+    async fn seen(&self, error: Error) -> Error {
+        let owner = error.existing_id();
+        let (Some(owner), ErrorKind::AlreadyExists, true) =
+            (owner, error.kind(), closing::is_apart(self.context))
+        else {
+            return error;
+        };
+        match load(self.context, owner.into(), self.deadline).await {
+            Ok(order) if closing::is_live(&order) && order.cart == Some(self.goods.cart()) => {
+                closing::close_soon(self.context, &order).await;
+                Error::new(
+                    ErrorKind::Conflict,
+                    "the cart was ordered and cannot be ordered again",
+                )
+                .concerning(format!("cart {}", self.goods.cart()))
+                .existing(owner)
+            }
+            _ => error,
         }
     }
 
@@ -126,9 +160,26 @@ impl Request<'_> {
 
     async fn quote(&self) -> Result<Quote> {
         match self.goods {
-            Goods::Quote(quote) => Ok((**quote).clone()),
+            Goods::Quote(quote) => {
+                if closing::is_apart(self.context) {
+                    self.check_cart(quote).await?;
+                }
+                Ok((**quote).clone())
+            }
             Goods::Cart(cart) => quote(self.context, *cart, self.terms.hold.as_ref(), self.deadline).await,
         }
+    }
+
+    /// The commit cannot check a cart of another store: what was quoted must be so just before it.
+    async fn check_cart(&self, quote: &Quote) -> Result<()> {
+        let id = quote.cart.id;
+        let found = single(self.context.carts()?.get_many(&[id], self.deadline).await?);
+        let name = || format!("cart {id}");
+        let cart = found.ok_or_else(|| Error::not_found(name()))?;
+        if !cart.is_open() || cart.version != quote.cart.version {
+            return Err(Error::conflict(name(), Some(cart.version.get())));
+        }
+        Ok(())
     }
 
     /// The order that a quote becomes.

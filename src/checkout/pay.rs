@@ -7,6 +7,7 @@ use sha2::Digest;
 use sha2::Sha256;
 use uuid::Uuid;
 
+use super::closing;
 use super::fingerprint::Fingerprint;
 use super::once::Goods;
 use super::once::Once;
@@ -228,11 +229,13 @@ fn stage(
         updated_at: order.updated_at,
     };
     let cart = &quote.cart;
-    set.read(ReadCheck {
-        aggregate: Aggregate::Cart,
-        key: cart.key(),
-        version: Some(cart.version),
-    });
+    if !closing::is_apart(request.context) {
+        set.read(ReadCheck {
+            aggregate: Aggregate::Cart,
+            key: cart.key(),
+            version: Some(cart.version),
+        });
+    }
     set.put(Put::create(order.clone()));
     set.put(Put::create(payment.clone()));
     for step in stock::hold(&quote.hold_lines(), hold, pay.hold_for)? {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::closing;
 use super::fingerprint::Fingerprint;
 use super::once::Goods;
 use super::once::Once;
@@ -121,7 +122,9 @@ fn stage(request: &Request<'_>, quote: &Quote, set: &mut WriteSet) -> Result<Ord
     let mut cart = quote.cart.ordered()?;
     cart.updated_at = order.updated_at;
     set.put(Put::create(order.clone()));
-    set.put(Put::root(&*quote.cart, cart).live());
+    if !closing::is_apart(request.context) {
+        set.put(Put::root(&*quote.cart, cart).live());
+    }
     for step in stock::allocate(&order)? {
         set.delta(Delta::Stock(step));
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::charge::Answer;
 use super::charge::Charge;
 use super::charge::Paid;
+use super::closing;
 use super::once::MOST_SOURCINGS;
 use super::once::find_claim;
 use super::place::load;
@@ -17,13 +18,11 @@ use crate::model::CancelReason;
 use crate::model::Cart;
 use crate::model::FactKind;
 use crate::model::Hold;
-use crate::model::LineKey;
 use crate::model::Order;
 use crate::model::OrderLine;
 use crate::model::OrderStatus;
 use crate::model::Payment;
 use crate::model::PaymentState;
-use crate::model::Quantity;
 use crate::model::Settlement;
 use crate::repository::charge_claim;
 use crate::repository::single;
@@ -175,7 +174,9 @@ fn stage(
             for step in stock::allocate(&order)? {
                 set.delta(Delta::Stock(step));
             }
-            close_cart(known.cart.as_deref(), &order, set)?;
+            if !closing::is_apart(context) {
+                close_cart(known.cart.as_deref(), &order, set)?;
+            }
         }
     }
     if let Some(kind) = kind_of(charge).filter(|_| !findings.counted) {
@@ -212,15 +213,8 @@ fn close_cart(cart: Option<&Cart>, order: &Order, set: &mut WriteSet) -> Result<
     let Some(cart) = cart.filter(|cart| cart.is_open()) else {
         return Ok(());
     };
-    let mut left = cart.clone();
+    let mut left = closing::without(cart, order)?;
     left.updated_at = order.updated_at;
-    for line in &order.lines {
-        let key = LineKey::of(&line.sku, &line.options);
-        if let Some(there) = left.line(&key) {
-            let rest = there.quantity.get() - line.quantity.get();
-            left = left.with_quantity(&key, Quantity::new(rest).ok())?;
-        }
-    }
     if left.lines.is_empty() {
         set.put(Put::root(cart, left.ordered()?));
     } else if left.lines != cart.lines {
@@ -301,6 +295,8 @@ pub(super) async fn reload(context: &Context, known: &Attempt, deadline: Deadlin
     let payments = [known.payment.id];
     let cart = async {
         match known.order.cart {
+            // Money is recorded whether the store of the carts answers or not.
+            Some(_) if closing::is_apart(context) => Ok(None),
             Some(cart) => context.carts()?.get_many(&[cart], deadline).await.map(single),
             None => Ok(None),
         }

@@ -72,6 +72,12 @@ impl ClaimKey {
     pub(crate) fn is_of_a_part(&self) -> bool {
         self.space == Self::PRODUCT_SKU
     }
+
+    /// The aggregate with which the key is kept: the first word of its space, as in `order.cart`.
+    pub fn aggregate(&self) -> Option<Aggregate> {
+        let (first, _) = self.space.split_once('.')?;
+        Aggregate::parse(first).ok()
+    }
 }
 
 impl fmt::Display for ClaimKey {
@@ -374,6 +380,16 @@ mod tests {
         assert!(record.as_cart().is_none());
         let next = record.clone().at_version(Version::from(2));
         assert_eq!((record.version().get(), next.version().get()), (1, 2));
+    }
+
+    #[test]
+    fn a_key_is_kept_with_the_aggregate_that_its_space_begins_with() {
+        let kept_with = |space| ClaimKey::new(space, "").aggregate();
+        assert_eq!(kept_with(ClaimKey::PRODUCT_SKU), Some(Aggregate::Product));
+        assert_eq!(kept_with(ClaimKey::CART_OWNER), Some(Aggregate::Cart));
+        assert_eq!(kept_with(ClaimKey::ORDER_CART), Some(Aggregate::Order));
+        assert_eq!(kept_with(ClaimKey::PAYMENT_EVENT), Some(Aggregate::Payment));
+        assert_eq!(kept_with("vouchers"), None);
     }
 
     #[test]

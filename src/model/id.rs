@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{Error, Result};
@@ -97,6 +98,30 @@ id!(
     "user_id"
 );
 
+impl CartId {
+    /// The cart in which goes on what was added to this one too late to be ordered with it.
+    ///
+    /// - Derived, so that whoever knows a cart finds the one after it, and a cart has one successor at most.
+    #[must_use]
+    pub fn successor(self) -> Self {
+        let digest = Sha256::new()
+            .chain_update("stockroom.cart.successor")
+            .chain_update(self.0.as_bytes())
+            .finalize();
+        let mut bytes = *self.0.as_bytes();
+        // The time stays: as any other identity it sorts by when its row of carts began.
+        for (byte, drawn) in bytes[6..].iter_mut().zip(digest) {
+            *byte = drawn;
+        }
+        Self(
+            uuid::Builder::from_bytes(bytes)
+                .with_version(uuid::Version::SortRand)
+                .with_variant(uuid::Variant::RFC4122)
+                .into_uuid(),
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +140,16 @@ mod tests {
             "x".parse::<CartId>().unwrap_err().invalid_field(),
             Some("cart_id")
         );
+    }
+
+    #[test]
+    fn every_cart_has_a_successor_of_its_own() {
+        let (one, other) = (CartId::new(), CartId::new());
+        assert_eq!(one.successor(), one.successor());
+        assert_ne!(one.successor(), other.successor());
+        assert_ne!(one.successor(), one.successor().successor());
+        assert_eq!(one.successor().uuid().get_version_num(), 7);
+        assert_eq!(one.successor().uuid().as_bytes()[..6], one.uuid().as_bytes()[..6]);
     }
 
     #[test]

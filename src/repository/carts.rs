@@ -185,6 +185,34 @@ impl Carts {
         found.map_err(|error| error.operation("carts.get_many"))
     }
 
+    /// The cart to go on with: this one while it is open, else the one that took over what was added to it too late to be
+    /// ordered. `None` once there is nothing to go on with.
+    ///
+    /// - Lines move to another cart only where carts lie in another store than orders: see
+    ///   [`Builder::place`](crate::Builder::place). Asking costs one round trip for each time that this happened.
+    /// - Such a cart reads as open until it is closed, which is a moment after its order was placed.
+    ///
+    /// # Errors
+    /// `Timeout`, `Unavailable`.
+    pub async fn current(&self, id: CartId) -> Result<Option<Arc<Cart>>> {
+        let (mut here, deadline) = (id, self.context.deadline());
+        let reader = self.context.shown(Aggregate::Cart).cart()?;
+        while !deadline.is_over() {
+            let next = here.successor();
+            let found = reader.get_many(&[here, next], deadline).await;
+            let mut found = found.map_err(|error| error.operation("carts.current"))?;
+            let (successor, cart) = (found.pop().flatten(), found.pop().flatten());
+            match (cart, successor) {
+                (Some(cart), _) if cart.is_open() => return Ok(Some(cart)),
+                (_, Some(successor)) if successor.is_open() => return Ok(Some(successor)),
+                (_, Some(_)) => here = next,
+                (_, None) => return Ok(None),
+            }
+        }
+        let message = "the carts after this one could not be looked through in time";
+        Err(Error::new(ErrorKind::Timeout, message).operation("carts.current"))
+    }
+
     /// The open cart of a user.
     ///
     /// # Errors

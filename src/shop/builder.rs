@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::Stockroom;
 use super::open;
-use crate::changes::Changes;
+use super::place;
+use super::place::Placed;
 use crate::changes::Relay;
 use crate::changes::Sink;
 use crate::changes::SinkPolicy;
@@ -14,6 +15,7 @@ use crate::changes::Sweep;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
+use crate::model::Aggregate;
 use crate::model::Clock;
 use crate::model::Currency;
 use crate::model::SystemClock;
@@ -36,6 +38,9 @@ const SWEEP: Duration = Duration::from_secs(60);
 
 /// Letters in the name of a sink.
 const LONGEST_NAME: usize = 64;
+
+/// What the names of the crate's own checkpoints begin with.
+const RESERVED: &str = "stockroom.";
 
 /// The longest that a cart can live: past a hundred years, times do not fit every store.
 const LONGEST_EXPIRY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
@@ -65,6 +70,7 @@ const LONGEST_EXPIRY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 #[must_use]
 pub struct Builder {
     source: Option<Source>,
+    pub(super) placed: Vec<Placed>,
     schema: Migrate,
     clock: Arc<dyn Clock>,
     observers: Vec<Arc<dyn CommitObserver>>,
@@ -96,6 +102,7 @@ impl Builder {
     pub(super) fn new() -> Self {
         Self {
             source: None,
+            placed: Vec::new(),
             schema: Migrate::default(),
             clock: Arc::new(SystemClock),
             observers: Vec::new(),
@@ -201,8 +208,9 @@ impl Builder {
     /// Opens the shop.
     ///
     /// # Errors
-    /// - `Config` when no store is named, the store does not hold what a shop needs, a length of time is out of
-    ///   range, a sink is named twice or badly, or there are sinks and the store has no feed.
+    /// - `Config` when no store is named, the stores do not hold what a shop needs or not as it needs it (see
+    ///   [`place`](Self::place)), a length of time is out of range, a sink is named twice or badly, or there are sinks and
+    ///   no store has a feed.
     /// - Those of [`Stockroom::open`].
     pub async fn open(self) -> Result<Stockroom> {
         if self.cart_expiry.is_zero() || self.cart_expiry > LONGEST_EXPIRY {
@@ -221,26 +229,29 @@ impl Builder {
                 ));
             }
         };
-        check_readers(&*store)?;
-        let sinks = named(self.sinks)?;
-        let changes = Changes::new(&*store, Arc::clone(&self.clock), sinks, self.deadline)
-            .map_err(|error| error.operation("open"))?;
+        let placement = place::placement(store, self.placed)?;
+        let mut sinks = named(self.sinks)?;
         let wake = Wake::new();
+        let apart = !placement.together(Aggregate::Cart, Aggregate::Order);
         let settings = Settings {
-            store: Arc::clone(&store),
-            clock: self.clock,
-            // Nobody would hear it.
-            wake: (self.background && changes.has_sinks()).then(|| wake.clone()),
+            placement,
+            clock: Arc::clone(&self.clock),
+            // Otherwise nobody would hear it.
+            wake: (self.background && (apart || !sinks.is_empty())).then(|| wake.clone()),
             observers: self.observers,
             cart_expiry: self.cart_expiry,
             currency: self.currency,
         };
         let context = Context::new(settings, self.deadline);
+        if apart {
+            sinks.push(place::closing(&context));
+        }
+        let changes = place::changes(&context, &self.clock, sinks, self.deadline)?;
         let relay = Relay::new();
         if self.background {
             let sweep = Sweep {
-                store,
-                commit: context.write_path(),
+                store: Arc::clone(context.placement().store(Aggregate::Level)),
+                commit: context.write_path(Aggregate::Level),
                 period: self.sweep,
             };
             changes.start(&relay, &wake, sweep);
@@ -259,6 +270,11 @@ fn named(sinks: Vec<(String, Arc<dyn ChangeSink>, SinkPolicy)>) -> Result<Vec<Si
                 "a sink is named with 1 to {LONGEST_NAME} letters, digits, - _ or ."
             )));
         }
+        if name.starts_with(RESERVED) {
+            return Err(config(format!(
+                "names that begin with {RESERVED} are the crate's own: name the sink otherwise"
+            )));
+        }
         if !names.insert(name.clone()) {
             return Err(config(format!("two sinks are named {name}")));
         }
@@ -269,27 +285,6 @@ fn named(sinks: Vec<(String, Arc<dyn ChangeSink>, SinkPolicy)>) -> Result<Vec<Si
         .collect())
 }
 
-/// A store that lacks a reader would fail at the first call; it fails here.
-fn check_readers(store: &dyn Store) -> Result<()> {
-    let readers = store.readers();
-    let present = [
-        ("products", readers.product.is_some()),
-        ("carts", readers.cart.is_some()),
-        ("orders", readers.order.is_some()),
-        ("payments", readers.payment.is_some()),
-        ("inventory", readers.inventory.is_some()),
-        ("unique keys", readers.claim.is_some()),
-        ("history", readers.history.is_some()),
-    ];
-    match present.into_iter().find(|(_, present)| !present) {
-        Some((what, _)) => {
-            let engine = store.capability().engine;
-            Err(config(format!("the store ({engine}) does not hold {what}")))
-        }
-        None => Ok(()),
-    }
-}
-
-fn config(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+pub(super) fn config(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::Config, message).operation("open")
 }

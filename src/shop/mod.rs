@@ -2,6 +2,7 @@
 
 mod builder;
 mod open;
+mod place;
 
 pub use builder::Builder;
 
@@ -23,6 +24,8 @@ use crate::repository::Products;
 use crate::spi::store::CommitStatus;
 use crate::spi::store::Store;
 use crate::transaction::Context;
+use crate::transaction::Home;
+use crate::transaction::Placement;
 use crate::transaction::Staged;
 use crate::transaction::Tx;
 use crate::transaction::run;
@@ -182,14 +185,27 @@ impl Stockroom {
         &self.parts.changes
     }
 
-    /// How the write path is doing in this process: batches, their sizes, how long writes wait.
+    /// How the write path is doing in this process: batches, their sizes, how long writes wait; of all stores together.
     pub fn commits(&self) -> CommitStatus {
-        self.store().commits()
+        let mut all = CommitStatus::default();
+        for home in self.placement().homes() {
+            all.merge(&home.store.commits());
+        }
+        all
     }
 
-    /// The system of record.
+    /// The system of record: of several stores the one that holds the orders.
     pub fn store(&self) -> &Arc<dyn Store> {
-        self.parts.context.store_for(Aggregate::Order)
+        self.store_of(Aggregate::Order)
+    }
+
+    /// The system of record of an aggregate: see [`Builder::place`].
+    pub fn store_of(&self, aggregate: Aggregate) -> &Arc<dyn Store> {
+        self.placement().store(aggregate)
+    }
+
+    fn placement(&self) -> &Placement {
+        self.parts.context.placement()
     }
 
     /// Runs a closure as a unit of work over several aggregates: what it wrote is committed, all or none.
@@ -202,9 +218,12 @@ impl Stockroom {
     /// - Nothing is locked while the closure runs. Waiting in it makes conflicts more likely and blocks
     ///   nobody.
     /// - A [`Tx`] that outlives its closure is refused.
+    /// - What it writes, and what that rests on, must lie in one store: see [`Builder::place`]. A closure that only reads may
+    ///   read from several, and all of its reads held at one moment.
     ///
     /// # Errors
     /// - What the closure gives.
+    /// - `Unsupported` when it writes, and concerns two stores; nothing is written then.
     /// - Those of the commit: `Conflict` when another one moved first each time, `NotFound`, `AlreadyExists`,
     ///   `InsufficientStock`, `TooLarge`, `Timeout`, `Unavailable`, `OutcomeUnknown`.
     /// - `InvalidInput` when one row was changed by a delta and then replaced.
@@ -226,16 +245,20 @@ impl Stockroom {
     /// - Call it once, after the restore and before the shop is used again.
     /// - The store's epoch rises: what was read before the restore cannot be written back any more, in any process, and
     ///   every sink forgets what it has and is given all changes that are kept.
-    /// - Returns the new epoch.
+    /// - With several stores the epoch of each rises, whichever was restored: what one of them lost, the effects that rest on
+    ///   the others bring about again.
+    /// - Returns the new epoch; of several stores the sum of theirs.
     ///
     /// # Errors
     /// `Unavailable` or `Timeout`; calling it again is harmless.
     pub async fn after_restore(&self) -> Result<i64> {
         let deadline = self.parts.context.deadline();
-        self.store()
-            .after_restore(deadline)
-            .await
-            .map_err(|error| error.operation("after_restore"))
+        let mut epoch = 0_i64;
+        for home in self.placement().homes() {
+            let raised = home.store.after_restore(deadline).await;
+            epoch = epoch.saturating_add(raised.map_err(|error| self.of(home, error, "after_restore"))?);
+        }
+        Ok(epoch)
     }
 
     /// Runs a closure as a unit of work and commits nothing: what it staged is joined to a transaction of the caller's
@@ -244,7 +267,7 @@ impl Stockroom {
     /// - Call it before the transaction begins: the closure's reads use the shop's connections. On SQLite a read or a
     ///   write of the shop would otherwise wait for a lock that the caller itself holds.
     /// - What is staged is given to `PostgresStore::join` or `SqliteStore::join`, of the very store that the shop was
-    ///   opened with: see [`Builder::store_arc`]. There its reads are checked, and its writes are done.
+    ///   opened with and that holds what was written: see [`Builder::store_arc`]. There its reads are checked, and its writes are done.
     /// - The closure runs again only where it fails and what it read no longer holds. A race that is lost later is a
     ///   `Conflict` of the join: roll back, stage again.
     ///
@@ -264,19 +287,29 @@ impl Stockroom {
         stage(&self.parts.context, work).await
     }
 
-    /// Makes one round trip to the store.
+    /// Makes one round trip to the store; to each of several.
     ///
     /// # Errors
-    /// `Unavailable` or `Timeout` when it does not answer.
+    /// `Unavailable` or `Timeout` when it does not answer; of several stores the subject names the one that did not.
     pub async fn ping(&self) -> Result<()> {
         let deadline = self.parts.context.deadline();
-        self.store()
-            .ping(deadline)
-            .await
-            .map_err(|error| error.operation("ping"))
+        for home in self.placement().homes() {
+            let answered = home.store.ping(deadline).await;
+            answered.map_err(|error| self.of(home, error, "ping"))?;
+        }
+        Ok(())
     }
 
-    /// Finishes the writes under way, ends the work in the background and closes the store, for every clone of the handle.
+    /// An error of one store.
+    fn of(&self, home: &Home, error: Error, operation: &'static str) -> Error {
+        let error = error.operation(operation);
+        if self.placement().homes().len() == 1 {
+            return error;
+        }
+        error.concerning(format!("store {}", home.name))
+    }
+
+    /// Finishes the writes under way, ends the work in the background and closes the stores, for every clone of the handle.
     ///
     /// - Later calls are `Unavailable`.
     pub async fn close(&self) {

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::pipeline::Pipeline;
+use super::placement::Placement;
 use super::stage::Staged;
-use crate::error::Error;
-use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::model::Actor;
 use crate::model::Aggregate;
@@ -25,7 +24,6 @@ use crate::spi::store::OrderReader;
 use crate::spi::store::PaymentReader;
 use crate::spi::store::ProductReader;
 use crate::spi::store::Readers;
-use crate::spi::store::Store;
 use crate::spi::store::WriteSet;
 
 /// A future that owns what it works on.
@@ -34,7 +32,7 @@ pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// What a shop was opened with.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) placement: Placement,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observers: Vec<Arc<dyn CommitObserver>>,
     pub(crate) wake: Option<Wake>,
@@ -46,14 +44,14 @@ pub(crate) struct Settings {
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
     shared: Arc<Shared>,
-    tolerant: Option<Readers>,
+    tolerant: Option<Arc<[Readers]>>,
     actor: Actor,
     deadline: Duration,
 }
 
 #[derive(Debug)]
 struct Shared {
-    store: Arc<dyn Store>,
+    placement: Placement,
     clock: Arc<dyn Clock>,
     pipeline: Pipeline,
     cart_expiry: Duration,
@@ -63,7 +61,7 @@ struct Shared {
 impl Context {
     pub(crate) fn new(settings: Settings, deadline: Duration) -> Self {
         let shared = Shared {
-            store: settings.store,
+            placement: settings.placement,
             clock: settings.clock,
             pipeline: Pipeline::new(settings.observers, settings.wake),
             cart_expiry: settings.cart_expiry,
@@ -93,7 +91,7 @@ impl Context {
 
     pub(crate) fn stale_up_to(&self, bound: Duration) -> Self {
         Self {
-            tolerant: self.shared.store.tolerant(bound),
+            tolerant: self.placement().tolerant(bound),
             ..self.clone()
         }
     }
@@ -120,65 +118,80 @@ impl Context {
         self.shared.currency
     }
 
-    /// The system of record of an aggregate. One store holds them all until stores can be placed by
-    /// aggregate; callers ask here, so that this stays the only place to change then.
-    pub(crate) fn store_for(&self, _aggregate: Aggregate) -> &Arc<dyn Store> {
-        &self.shared.store
+    /// Which store holds which aggregate.
+    pub(crate) fn placement(&self) -> &Placement {
+        &self.shared.placement
     }
 
     /// The readers behind what repositories return, and nothing else: these answers may be as old as the caller allowed.
     /// Whatever a write or a decision rests on is read through the methods below.
     pub(crate) fn shown(&self, aggregate: Aggregate) -> &Readers {
         match &self.tolerant {
-            Some(readers) => readers,
-            None => self.store_for(aggregate).readers(),
+            Some(readers) => self.placement().among(readers, aggregate),
+            None => self.placement().readers(aggregate),
         }
     }
 
     pub(crate) fn products(&self) -> Result<&Arc<dyn ProductReader>> {
-        self.store_for(Aggregate::Product).readers().product()
+        self.placement().readers(Aggregate::Product).product()
     }
 
     pub(crate) fn carts(&self) -> Result<&Arc<dyn CartReader>> {
-        self.store_for(Aggregate::Cart).readers().cart()
+        self.placement().readers(Aggregate::Cart).cart()
     }
 
     pub(crate) fn orders(&self) -> Result<&Arc<dyn OrderReader>> {
-        self.store_for(Aggregate::Order).readers().order()
+        self.placement().readers(Aggregate::Order).order()
     }
 
     pub(crate) fn payments(&self) -> Result<&Arc<dyn PaymentReader>> {
-        self.store_for(Aggregate::Payment).readers().payment()
+        self.placement().readers(Aggregate::Payment).payment()
     }
 
     pub(crate) fn inventory(&self) -> Result<&Arc<dyn InventoryReader>> {
-        self.store_for(Aggregate::Level).readers().inventory()
+        self.placement().readers(Aggregate::Level).inventory()
     }
 
     /// Unique keys and idempotency keys lie where the aggregate lies that they are for.
     pub(crate) fn claims(&self, aggregate: Aggregate) -> Result<&Arc<dyn ClaimReader>> {
-        self.store_for(aggregate).readers().claim()
+        self.placement().readers(aggregate).claim()
     }
 
-    /// An empty write set by who acts, in the store's epoch.
+    /// An empty write set by who acts, of now: what is restored before it commits makes it a conflict.
     pub(crate) fn write_set(&self) -> WriteSet {
         let mut set = WriteSet::new(self.actor.clone());
-        set.epoch = self.shared.store.epoch();
+        set.epoch = self.placement().epoch();
         set
     }
 
     /// The one way in: see [`Pipeline::commit`].
     pub(crate) async fn commit(&self, set: WriteSet, deadline: Deadline) -> Result<Committed> {
-        let set = set.plan()?;
-        let store = self.store_of(&set)?;
+        let mut set = set.plan()?;
+        let store = self.placement().route(&mut set)?;
         self.shared.pipeline.commit(store, set, deadline).await
     }
 
-    /// The one write path for a task of the shop, which must not keep the shop itself alive.
+    /// Asks whether what was read still holds, in whatever stores it lies.
+    pub(crate) async fn check(&self, set: WriteSet, deadline: Deadline) -> Result<()> {
+        if set.reads.is_empty() {
+            return Ok(());
+        }
+        if self.placement().homes().len() == 1 {
+            return self.commit(set, deadline).await.map(drop);
+        }
+        for part in self.placement().split(&set) {
+            self.commit(part, deadline).await?;
+        }
+        Ok(())
+    }
+
+    /// The one write path to the store of an aggregate, for a task of the shop, which must not keep the shop itself alive.
     pub(crate) fn write_path(
         &self,
+        aggregate: Aggregate,
     ) -> impl Fn(WriteSet, Deadline) -> BoxFuture<Result<Committed>> + Send + Sync + use<> {
-        let (pipeline, store) = (self.shared.pipeline.clone(), Arc::clone(&self.shared.store));
+        let store = Arc::clone(self.placement().store(aggregate));
+        let pipeline = self.shared.pipeline.clone();
         move |set, deadline| {
             let (pipeline, store) = (pipeline.clone(), Arc::clone(&store));
             Box::pin(async move { pipeline.commit(&store, set.plan()?, deadline).await })
@@ -187,8 +200,8 @@ impl Context {
 
     /// Plans a set that a transaction of the caller is to carry.
     pub(crate) fn stage<T>(&self, set: WriteSet, value: T) -> Result<Staged<T>> {
-        let set = set.plan()?;
-        let store = Arc::clone(self.store_of(&set)?);
+        let mut set = set.plan()?;
+        let store = Arc::clone(self.placement().route(&mut set)?);
         Ok(Staged::new(
             set,
             value,
@@ -198,29 +211,11 @@ impl Context {
         ))
     }
 
-    /// Waits for the writes that are under way, then closes the store.
+    /// Waits for the writes that are under way, then closes the stores.
     pub(crate) async fn close(&self) {
         self.shared.pipeline.close().await;
-        self.shared.store.close().await;
-    }
-
-    /// The one store that holds all of a set.
-    fn store_of(&self, set: &WriteSet) -> Result<&Arc<dyn Store>> {
-        let reads = set.reads.iter().map(|read| read.aggregate);
-        let mut stores = set
-            .touched()
-            .into_iter()
-            .map(|(aggregate, _)| aggregate)
-            .chain(reads);
-        let Some(first) = stores.next().map(|aggregate| self.store_for(aggregate)) else {
-            return Ok(&self.shared.store);
-        };
-        if stores.any(|aggregate| !Arc::ptr_eq(self.store_for(aggregate), first)) {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "one write cannot span two stores",
-            ));
+        for home in self.placement().homes() {
+            home.store.close().await;
         }
-        Ok(first)
     }
 }

@@ -8,6 +8,8 @@
 mod attempts;
 mod context;
 mod pipeline;
+mod placement;
+mod products_apart;
 mod run;
 mod stage;
 pub(crate) mod stock;
@@ -29,5 +31,7 @@ pub use unit_of_work::TxProducts;
 pub(crate) use attempts::Attempts;
 pub(crate) use context::Context;
 pub(crate) use context::Settings;
+pub(crate) use placement::Home;
+pub(crate) use placement::Placement;
 pub(crate) use run::run;
 pub(crate) use run::stage;

@@ -89,8 +89,8 @@ async fn pause(attempts: &mut Attempts, error: Error, has_reads: bool) -> Result
 
 /// Commits what was staged, or, when nothing was, asks whether what was read still holds.
 async fn commit(context: &Context, set: WriteSet, deadline: Deadline) -> Result<()> {
-    if set.is_read_only() && set.reads.is_empty() {
-        return Ok(());
+    if set.is_read_only() {
+        return context.check(set, deadline).await;
     }
     context.commit(set, deadline).await.map(drop)
 }

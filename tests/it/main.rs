@@ -31,6 +31,8 @@ mod open;
 #[cfg(test)]
 mod outcomes;
 #[cfg(test)]
+mod placement;
+#[cfg(test)]
 mod pooler;
 #[cfg(test)]
 mod relay;

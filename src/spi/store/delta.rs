@@ -49,6 +49,17 @@ pub enum Delta {
 }
 
 impl Delta {
+    /// The kind of the aggregates that the delta changes.
+    #[must_use]
+    pub const fn aggregate(&self) -> Aggregate {
+        match self {
+            Self::Stock(_) | Self::Unhold { .. } => Aggregate::Level,
+            Self::CartLine(_) => Aggregate::Cart,
+            Self::Order { .. } => Aggregate::Order,
+            Self::Payment { .. } => Aggregate::Payment,
+        }
+    }
+
     /// The aggregates that the delta changes.
     #[must_use]
     pub fn touched(&self) -> Vec<(Aggregate, RowKey)> {

@@ -41,6 +41,15 @@ impl Tally {
         self.max = self.max.max(number);
     }
 
+    /// Adds what another tally counted.
+    pub fn merge(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+            *count = count.saturating_add(more);
+        }
+        self.sum = self.sum.saturating_add(other.sum);
+        self.max = self.max.max(other.max);
+    }
+
     /// How many numbers were counted.
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -100,6 +109,15 @@ impl Tally {
 }
 
 impl CommitStatus {
+    /// Adds what the write path of another store has done.
+    pub fn merge(&mut self, other: &Self) {
+        self.waiting = self.waiting.saturating_add(other.waiting);
+        self.turned_away = self.turned_away.saturating_add(other.turned_away);
+        self.rounds = self.rounds.saturating_add(other.rounds);
+        self.sizes.merge(&other.sizes);
+        self.queued.merge(&other.queued);
+    }
+
     /// Batches that were formed.
     #[must_use]
     pub fn batches(&self) -> u64 {
@@ -137,6 +155,13 @@ mod tests {
             [(0, 1, 2), (2, 3, 2), (4, 7, 2), (8, 15, 1), (512, 1_023, 1)]
         );
         assert_eq!(tally(&[u64::MAX]).count(), 1);
+    }
+
+    #[test]
+    fn tallies_of_two_stores_add_up() {
+        let mut both = tally(&[1, 5]);
+        both.merge(&tally(&[9, 5]));
+        assert_eq!(both, tally(&[1, 5, 5, 9]));
     }
 
     #[test]

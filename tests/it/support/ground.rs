@@ -13,6 +13,7 @@ use stockroom::PostgresStore;
 use stockroom::SqliteOptions;
 use stockroom::SqliteStore;
 use stockroom::Stockroom;
+use stockroom::spi::store::Store;
 use stockroom::testkit::engines;
 use stockroom::testkit::proxy::Proxy;
 use uuid::Uuid;
@@ -164,6 +165,19 @@ impl Ground {
                     clock.shift_clock(by)
                 })
                 .await
+            }
+        }
+    }
+
+    /// A store on this ground, for a shop that has more than one.
+    pub(crate) async fn store(&self) -> Arc<dyn Store> {
+        match &self.place {
+            Place::Memory | Place::File(_) => {
+                Arc::new(SqliteStore::open(SqliteOptions::new(self.url())).await.unwrap())
+            }
+            Place::Postgres { url, schema } => {
+                let options = PostgresOptions::new(url).schema(schema);
+                Arc::new(PostgresStore::connect(options).await.unwrap())
             }
         }
     }

@@ -23,12 +23,13 @@ use crate::spi::store::StockStep;
 use crate::spi::store::Store;
 use crate::spi::store::WriteSet;
 use crate::transaction::Context;
+use crate::transaction::Placement;
 use crate::transaction::Settings;
 
 /// A context on a store, without a shop around it.
 fn context(store: Arc<dyn Store>) -> Context {
     let settings = Settings {
-        store,
+        placement: Placement::new(store, Vec::new()),
         clock: Arc::new(SystemClock),
         observers: Vec::new(),
         wake: None,
