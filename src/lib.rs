@@ -23,6 +23,10 @@ mod checkout;
 mod repository;
 mod shop;
 
+#[cfg(feature = "dynamodb")]
+pub use backend::DynamoOptions;
+#[cfg(feature = "dynamodb")]
+pub use backend::DynamoStore;
 #[cfg(feature = "postgres")]
 pub use backend::PostgresOptions;
 #[cfg(feature = "postgres")]

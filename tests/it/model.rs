@@ -29,7 +29,7 @@ use crate::support::on;
 
 use stage::Stage;
 
-on!([memory file postgres] the_shop_answers_as_its_model_does);
+on!([memory file postgres dynamodb] the_shop_answers_as_its_model_does);
 
 /// Customers that act at once.
 const CUSTOMERS: usize = 8;

@@ -1,5 +1,7 @@
 //! The changes of a transaction as the service is sent them: every item under the condition that it still is as it was read.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -57,23 +59,44 @@ pub(super) enum Sent {
 
 /// The condition under which an item is written.
 struct Guard {
-    text: &'static str,
+    text: Option<&'static str>,
     value: Option<AttributeValue>,
 }
 
 impl Guard {
-    const fn absent(text: &'static str) -> Self {
-        Self { text, value: None }
+    /// Written whatever is there.
+    const NONE: Self = Self {
+        text: None,
+        value: None,
+    };
+    const ABSENT: Self = Self::text("attribute_not_exists(pk)");
+    const PRESENT: Self = Self::text("attribute_exists(pk)");
+
+    const fn text(text: &'static str) -> Self {
+        Self {
+            text: Some(text),
+            value: None,
+        }
+    }
+
+    fn was(text: &'static str, value: AttributeValue) -> Self {
+        Self {
+            text: Some(text),
+            value: Some(value),
+        }
     }
 
     fn version(stored: i64) -> Self {
-        if stored == 0 {
-            return Self::absent("attribute_not_exists(v)");
+        match stored {
+            0 => Self::text("attribute_not_exists(v)"),
+            stored => Self::was("v = :was", AttributeValue::N(stored.to_string())),
         }
-        Self {
-            text: "v = :was",
-            value: Some(AttributeValue::N(stored.to_string())),
-        }
+    }
+
+    /// `owner` is a word of the service's own.
+    fn names(&self) -> Option<HashMap<String, String>> {
+        self.text.filter(|text| text.contains("#owner"))?;
+        Some(HashMap::from([("#owner".to_owned(), OWNER.to_owned())]))
     }
 
     fn values(&self) -> Option<Map> {
@@ -150,24 +173,24 @@ impl Composer<'_> {
         let key = Key::change(log.row.0, &log.row.1, number);
         let place = (number, log.version, micros(self.facts.now));
         let item = change::write((log.row.0, &log.row.1), place, &log.deeds, &log.moves);
-        self.put(&key, item, &Guard::absent("attribute_not_exists(pk)"))
+        self.put(&key, item, &Guard::ABSENT)
     }
 
     /// A unique key, a line of a hold, or the pointer to a payment.
     fn other(&self, key: &Key, item: Option<&Map>) -> Result<Option<TransactWriteItem>> {
-        let stored = self.facts.items.get(key);
-        let owner = stored.and_then(|stored| stored.get(OWNER));
-        if key.table == Table::Keys && owner.is_some() && owner == item.and_then(|item| item.get(OWNER)) {
-            return Ok(None);
-        }
-        let guard = match owner {
-            Some(owner) => Guard {
-                text: "#owner = :was",
-                value: Some(owner.clone()),
+        let guard = match key.table {
+            Table::Keys => match (self.owner(key), item.and_then(|item| item.get(OWNER))) {
+                (was, is) if was == is => return Ok(None),
+                (Some(was), _) => Guard::was("#owner = :was", was.clone()),
+                (None, _) => Guard::ABSENT,
             },
-            None if stored.is_some() || self.is_swept(key) => Guard::absent("attribute_exists(pk)"),
-            None if item.is_none() => return Ok(None),
-            None => Guard::absent("attribute_not_exists(pk)"),
+            Table::Inventory => match (self.is_known_line(key), item) {
+                (false, None) => return Ok(None),
+                (false, Some(_)) => Guard::ABSENT,
+                (true, _) => Guard::PRESENT,
+            },
+            // It says nothing that its payment does not say, and the payment has a guard.
+            Table::Orders | Table::Catalogue | Table::Carts => Guard::NONE,
         };
         match item {
             Some(item) => self.put(key, item.clone(), &guard).map(Some),
@@ -175,16 +198,20 @@ impl Composer<'_> {
         }
     }
 
-    fn is_swept(&self, key: &Key) -> bool {
-        let mut lines = self.facts.over.values().flat_map(|over| &over.lines);
-        lines.any(|line| line.key() == *key)
+    fn owner(&self, key: &Key) -> Option<&AttributeValue> {
+        self.facts.items.get(key)?.get(OWNER)
+    }
+
+    fn is_known_line(&self, key: &Key) -> bool {
+        let mut over = self.facts.over.values().flat_map(|over| &over.lines);
+        self.facts.items.contains_key(key) || over.any(|line| line.key() == *key)
     }
 
     fn commit_item(&self, commit: Uuid) -> Result<TransactWriteItem> {
         let mut item = Map::new();
         item.int("at", micros(self.facts.now));
         item.int(TTL, self.seconds() + REMEMBERED);
-        self.put(&Key::commit(commit), item, &Guard::absent("attribute_not_exists(pk)"))
+        self.put(&Key::commit(commit), item, &Guard::ABSENT)
     }
 
     fn seconds(&self) -> i64 {
@@ -196,8 +223,8 @@ impl Composer<'_> {
         let put = Put::builder()
             .table_name(self.wire.name(key.table))
             .set_item(Some(item))
-            .condition_expression(guard.text)
-            .set_expression_attribute_names(names(guard))
+            .set_condition_expression(guard.text.map(str::to_owned))
+            .set_expression_attribute_names(guard.names())
             .set_expression_attribute_values(guard.values())
             .build()
             .map_err(incomplete)?;
@@ -208,8 +235,8 @@ impl Composer<'_> {
         let delete = Delete::builder()
             .table_name(self.wire.name(key.table))
             .set_key(Some(key.attributes()))
-            .condition_expression(guard.text)
-            .set_expression_attribute_names(names(guard))
+            .set_condition_expression(guard.text.map(str::to_owned))
+            .set_expression_attribute_names(guard.names())
             .set_expression_attribute_values(guard.values())
             .build()
             .map_err(incomplete)?;
@@ -221,20 +248,12 @@ impl Composer<'_> {
         let check = ConditionCheck::builder()
             .table_name(self.wire.name(key.table))
             .set_key(Some(key.attributes()))
-            .condition_expression(guard.text)
+            .set_condition_expression(guard.text.map(str::to_owned))
             .set_expression_attribute_values(guard.values())
             .build()
             .map_err(incomplete)?;
         Ok(TransactWriteItem::builder().condition_check(check).build())
     }
-}
-
-/// `owner` is a word of the service's own.
-fn names(guard: &Guard) -> Option<std::collections::HashMap<String, String>> {
-    guard
-        .text
-        .contains("#owner")
-        .then(|| [("#owner".to_owned(), OWNER.to_owned())].into())
 }
 
 impl Wire {
