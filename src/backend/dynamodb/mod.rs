@@ -19,6 +19,7 @@ mod options;
 mod read;
 mod records;
 mod schema;
+mod streams;
 mod tables;
 mod wire;
 
@@ -32,6 +33,7 @@ pub use options::DynamoOptions;
 use self::commit::Committer;
 use self::coordination::DynamoCoordination;
 use self::epoch::Epoch;
+use self::streams::DynamoChanges;
 use self::wire::Wire;
 use crate::error::Result;
 use crate::model::Aggregate;
@@ -80,13 +82,14 @@ const OPENING: Duration = Duration::from_secs(120);
 /// - Reads by id, slug, SKU, key, order and reference see every commit that returned before; lists of products and orders, and
 ///   the holds that are over, come by indexes that may be behind by moments.
 /// - What expires goes by the clock of the process: keep it synchronised.
-/// - It has no feed of its changes yet: sinks, caches and search indexes that follow one need another store.
+/// - Its feed is made of the tables' streams, which keep a day: a sink that stays away for longer has to begin anew.
 #[derive(Debug)]
 pub struct DynamoStore {
     wire: Arc<Wire>,
     readers: Readers,
     committer: Committer,
     epoch: Epoch,
+    changes: Arc<DynamoChanges>,
 }
 
 impl DynamoStore {
@@ -105,6 +108,7 @@ impl DynamoStore {
         Ok(Self {
             readers: read::readers(&wire),
             committer: Committer::start(wire.clone(), epoch.clone()),
+            changes: Arc::new(DynamoChanges::new(wire.clone(), epoch.clone())),
             wire,
             epoch,
         })
@@ -136,7 +140,7 @@ impl Store for DynamoStore {
     }
 
     fn changes(&self) -> Option<Arc<dyn ChangeSource>> {
-        None
+        Some(self.changes.clone())
     }
 
     fn coordination(&self) -> Option<Arc<dyn Coordination>> {

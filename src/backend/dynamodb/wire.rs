@@ -43,6 +43,7 @@ const PAUSES: Backoff = Backoff::new(Duration::from_millis(25), Duration::from_s
 /// What all calls of a store share.
 pub(super) struct Wire {
     pub(super) client: Client,
+    pub(super) streams: aws_sdk_dynamodbstreams::Client,
     pub(super) clock: StoreClock,
     pub(super) attempt_timeout: Duration,
     tables: HashMap<Table, String>,
@@ -75,21 +76,31 @@ impl Wire {
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).build();
         let mut config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
-            .http_client(http)
+            .http_client(http.clone())
             // There is one loop that repeats, and it is here.
+            .retry_config(RetryConfig::disabled())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .timeout_config(timeouts.clone())
+            .region(options.region.clone().map(Region::new));
+        let mut streams = aws_sdk_dynamodbstreams::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(http)
             .retry_config(RetryConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .timeout_config(timeouts)
             .region(options.region.clone().map(Region::new));
         if let Some(endpoint) = &options.endpoint {
             config = config.endpoint_url(endpoint);
+            streams = streams.endpoint_url(endpoint);
         }
         if let Some(credentials) = &options.credentials {
             config = config.credentials_provider(credentials.clone());
+            streams = streams.credentials_provider(credentials.clone());
         }
         let names = Table::ALL.map(|table| (table, format!("{}{table}", options.prefix)));
         Ok(Self {
             client: Client::from_conf(config.build()),
+            streams: aws_sdk_dynamodbstreams::Client::from_conf(streams.build()),
             clock: StoreClock::default(),
             attempt_timeout: options.attempt_timeout,
             tables: names.into_iter().collect(),

@@ -13,7 +13,7 @@ use crate::support::Ground;
 use crate::support::on;
 use crate::support::sku;
 
-on!([memory file postgres dynamodb]
+on!([memory file postgres]
     a_dropped_create_of_a_cart_is_whole_or_absent
     a_dropped_add_counts_once_or_not
     a_dropped_set_quantity_sets_or_does_not

@@ -15,7 +15,7 @@ use crate::support::on;
 use crate::support::sku;
 use crate::support::usd;
 
-on!([memory file postgres dynamodb]
+on!([memory file postgres]
     a_dropped_create_of_a_product_is_whole_or_absent
     a_dropped_update_of_a_product_is_whole_or_absent
     a_dropped_delete_of_a_product_is_whole_or_absent

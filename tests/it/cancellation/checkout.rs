@@ -30,7 +30,7 @@ use crate::support::reference;
 use crate::support::units;
 use crate::support::usd;
 
-on!([memory file postgres dynamodb]
+on!([memory file postgres]
     a_dropped_place_is_whole_or_absent
     a_dropped_pay_is_finished_by_its_key
     a_dropped_resume_is_finished_by_the_next

@@ -17,7 +17,7 @@ use crate::support::on;
 use crate::support::sku;
 use crate::support::units;
 
-on!([memory file postgres dynamodb]
+on!([memory file postgres]
     a_dropped_receipt_is_whole_or_absent
     a_dropped_delivery_is_whole_or_absent
     a_dropped_adjustment_is_whole_or_absent

@@ -55,23 +55,40 @@ struct Group<'a> {
     sets: usize,
 }
 
+/// How a set stands to a group.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    /// It changes some of the same rows by deltas or reads them, meets the group nowhere else, and fits into its transaction.
+    Beside,
+    /// It cannot be in the same transaction, but looks at the same items: what is refused or was done before is found out with
+    /// the group, such as the repetitions of a request.
+    Behind,
+    /// It waits for another transaction.
+    Apart,
+}
+
 impl<'a> Group<'a> {
-    /// Whether a set belongs to the group: it changes some of the same rows by deltas or reads them, meets it nowhere else, and
-    /// fits into one transaction with it. Sets that have nothing in common go by themselves: none is cancelled for another.
-    fn takes(&self, one: &Prepared) -> bool {
+    /// How a set stands to the group.
+    fn fit(&self, one: &Prepared) -> Fit {
         if self.sets == 0 {
-            return true;
+            return Fit::Beside;
         }
-        let mut common = 0;
+        let (mut common, mut clashes) = (0, false);
         for (key, touch) in &one.touches {
-            match self.touches.get(key) {
-                None => {}
-                Some(known) if known == touch && *touch != Touch::Owns => common += 1,
-                Some(_) => return false,
+            if let Some(known) = self.touches.get(key) {
+                common += 1;
+                clashes |= known != touch || *touch == Touch::Owns;
             }
         }
         let more = one.own_items + 2 * one.shared_rows.saturating_sub(common);
-        common > 0 && self.items + more <= MOST_ITEMS && self.sets < MOST_SETS
+        match common {
+            // None is cancelled for another that it has nothing to do with.
+            0 => Fit::Apart,
+            _ if self.sets >= MOST_SETS => Fit::Apart,
+            _ if clashes => Fit::Behind,
+            _ if self.items + more <= MOST_ITEMS => Fit::Beside,
+            _ => Fit::Apart,
+        }
     }
 
     fn add(&mut self, one: &'a Prepared) {
@@ -96,12 +113,13 @@ pub(super) fn next(waiting: &mut VecDeque<Job>, occupied: &Occupied) -> Option<V
     let mut chosen = vec![false; waiting.len()];
     for (job, chosen) in waiting.iter().zip(&mut chosen) {
         let free = !occupied.collides(&job.one) && !blocked.collides(&job.one);
-        if free && group.takes(&job.one) {
-            group.add(&job.one);
-            *chosen = true;
-        } else {
-            blocked.add(&job.one);
+        let fit = if free { group.fit(&job.one) } else { Fit::Apart };
+        match fit {
+            Fit::Beside => group.add(&job.one),
+            Fit::Behind => group.sets += 1,
+            Fit::Apart => blocked.add(&job.one),
         }
+        *chosen = fit != Fit::Apart;
     }
     if group.sets == 0 {
         return None;

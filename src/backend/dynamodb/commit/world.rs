@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::facts::Facts;
 use super::prepared::MOST_ITEMS;
 use super::prepared::Prepared;
+use super::prepared::Touch;
 use crate::backend::dynamodb::LIMITS;
 use crate::backend::dynamodb::item::Map;
 use crate::backend::dynamodb::item::size;
@@ -109,6 +110,8 @@ pub(super) struct World<'a> {
     pub(super) changes: Changes,
     /// How many holds that are over are swept with a level.
     pub(super) sweep: usize,
+    /// What the sets that hold touch.
+    touches: HashMap<Key, Touch>,
 }
 
 impl<'a> World<'a> {
@@ -117,6 +120,7 @@ impl<'a> World<'a> {
             facts,
             changes: Changes::default(),
             sweep: SWEEP,
+            touches: HashMap::new(),
         }
     }
 
@@ -128,11 +132,19 @@ impl<'a> World<'a> {
 
     fn judge_one(&mut self, one: &Prepared) -> Verdict {
         let is_first = self.changes.items.is_empty() && self.changes.checks.is_empty();
+        let clashes = one.touches.iter().any(|(key, touch)| {
+            let known = self.touches.get(key);
+            known.is_some_and(|known| known != touch || *touch == Touch::Owns)
+        });
+        if clashes {
+            return self.judge_alone(one);
+        }
         match super::trial::run(self, one) {
             Ok((draft, committed)) => {
                 let together = self.with(draft);
                 if fits(&together) {
                     self.changes = together;
+                    self.touches.extend(one.touches.clone());
                     return Verdict::Admit(committed);
                 }
                 match (is_first, self.sweep) {
@@ -146,11 +158,15 @@ impl<'a> World<'a> {
                 }
             }
             Err(stop) if is_first => Verdict::Stop(stop),
-            // A refusal rests on what is committed, and on nothing else.
-            Err(_) => match super::trial::run(&World::new(self.facts), one) {
-                Ok(_) => Verdict::Later,
-                Err(stop) => Verdict::Stop(stop),
-            },
+            Err(_) => self.judge_alone(one),
+        }
+    }
+
+    /// A refusal rests on what is committed, and on nothing else.
+    fn judge_alone(&self, one: &Prepared) -> Verdict {
+        match super::trial::run(&World::new(self.facts), one) {
+            Ok(_) => Verdict::Later,
+            Err(stop) => Verdict::Stop(stop),
         }
     }
 
