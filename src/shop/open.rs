@@ -21,9 +21,9 @@ pub(super) async fn open(url: &str, schema: Migrate) -> Result<Arc<dyn Store>> {
         Some("postgres" | "postgresql") => postgres(url, schema).await,
         #[cfg(feature = "dynamodb")]
         Some("dynamodb") => dynamodb(url, schema).await,
-        Some(known) if ["sqlite", "postgres", "postgresql", "dynamodb"].contains(&known) => Err(config(format!(
-            "this build has no engine for {known}: enable the crate's feature"
-        ))),
+        Some(known) if ["sqlite", "postgres", "postgresql", "dynamodb"].contains(&known) => Err(config(
+            format!("this build has no engine for {known}: enable the crate's feature"),
+        )),
         _ => Err(config(
             "the address must begin with sqlite:, postgres: or dynamodb:".to_owned(),
         )),

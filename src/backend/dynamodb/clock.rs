@@ -4,10 +4,10 @@
 //! on versions alone, see docs/decisions/0007-clock-of-a-dynamodb-store.md.
 
 use std::sync::Arc;
-#[cfg(feature = "testkit")]
-use std::time::Duration;
 use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering;
+#[cfg(feature = "testkit")]
+use std::time::Duration;
 
 use crate::model::Clock as _;
 use crate::model::SystemClock;

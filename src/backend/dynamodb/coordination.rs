@@ -112,7 +112,11 @@ impl DynamoCoordination {
     }
 
     /// Sends an update; `None` when its condition does not hold.
-    async fn send(&self, update: UpdateItemFluentBuilder, deadline: Deadline) -> Result<Option<UpdateItemOutput>> {
+    async fn send(
+        &self,
+        update: UpdateItemFluentBuilder,
+        deadline: Deadline,
+    ) -> Result<Option<UpdateItemOutput>> {
         match self.0.call(deadline, || update.clone().send()).await {
             Ok(answer) => Ok(Some(answer)),
             Err(failed) if failed.class == Class::Condition => Ok(None),
@@ -145,7 +149,9 @@ impl DynamoCoordination {
             .map_err(incomplete)?;
         let mut items = vec![TransactWriteItem::builder().update(save).build()];
         for letter in kept {
-            let put = Put::builder().table_name(table).set_item(Some(letters::write(letter)));
+            let put = Put::builder()
+                .table_name(table)
+                .set_item(Some(letters::write(letter)));
             let put = put.build().map_err(incomplete)?;
             items.push(TransactWriteItem::builder().put(put).build());
         }

@@ -36,28 +36,166 @@ struct Meaning {
 
 /// Every code that is known, by the service's documentation of common errors and of the operations that are used.
 const MEANINGS: [(&str, Meaning); 22] = [
-    ("ConditionalCheckFailedException", meaning(ErrorKind::Conflict, Class::Condition, "the item is not as expected")),
-    ("TransactionCanceledException", meaning(ErrorKind::Conflict, Class::Condition, "the transaction was cancelled")),
-    ("TransactionConflictException", meaning(ErrorKind::Unavailable, Class::Again, "another transaction is at work on the item")),
-    ("TransactionInProgressException", meaning(ErrorKind::Unavailable, Class::Doubtful, "the transaction is still under way")),
-    ("ProvisionedThroughputExceededException", meaning(ErrorKind::RateLimited, Class::Again, "the table's or a key's throughput is exceeded")),
-    ("ThrottlingException", meaning(ErrorKind::RateLimited, Class::Again, "the service throttles this table or account")),
-    ("RequestLimitExceeded", meaning(ErrorKind::RateLimited, Class::Again, "the account's throughput is exceeded")),
-    ("LimitExceededException", meaning(ErrorKind::RateLimited, Class::Again, "too many tables are being changed at once")),
-    ("InternalServerError", meaning(ErrorKind::Unavailable, Class::Doubtful, "the service failed")),
-    ("InternalFailure", meaning(ErrorKind::Unavailable, Class::Doubtful, "the service failed")),
-    ("ServiceUnavailable", meaning(ErrorKind::Unavailable, Class::Doubtful, "the service is not available")),
-    ("ResourceNotFoundException", meaning(ErrorKind::Config, Class::Final, "a table does not exist in this region: create it with Migrate::Apply, or correct prefix and region")),
-    ("ResourceInUseException", meaning(ErrorKind::Unavailable, Class::Again, "a table is being changed")),
-    ("AccessDeniedException", meaning(ErrorKind::PermissionDenied, Class::Final, "the credentials do not allow this: see the policy in docs/dynamodb.md")),
-    ("UnrecognizedClientException", meaning(ErrorKind::Unauthenticated, Class::Final, "the credentials are not known")),
-    ("InvalidClientTokenId", meaning(ErrorKind::Unauthenticated, Class::Final, "the credentials are not known")),
-    ("InvalidSignatureException", meaning(ErrorKind::Unauthenticated, Class::Final, "the signature is wrong: check the secret key, the region and the clock")),
-    ("IncompleteSignatureException", meaning(ErrorKind::Unauthenticated, Class::Final, "the signature is incomplete: check the access key")),
-    ("MissingAuthenticationTokenException", meaning(ErrorKind::Unauthenticated, Class::Final, "the call was not signed")),
-    ("ExpiredTokenException", meaning(ErrorKind::Unauthenticated, Class::Final, "the credentials have expired")),
-    ("ItemCollectionSizeLimitExceededException", meaning(ErrorKind::TooLarge, Class::Final, "a partition is full")),
-    ("IdempotentParameterMismatchException", meaning(ErrorKind::Internal, Class::Final, "a request token was used twice")),
+    (
+        "ConditionalCheckFailedException",
+        meaning(
+            ErrorKind::Conflict,
+            Class::Condition,
+            "the item is not as expected",
+        ),
+    ),
+    (
+        "TransactionCanceledException",
+        meaning(
+            ErrorKind::Conflict,
+            Class::Condition,
+            "the transaction was cancelled",
+        ),
+    ),
+    (
+        "TransactionConflictException",
+        meaning(
+            ErrorKind::Unavailable,
+            Class::Again,
+            "another transaction is at work on the item",
+        ),
+    ),
+    (
+        "TransactionInProgressException",
+        meaning(
+            ErrorKind::Unavailable,
+            Class::Doubtful,
+            "the transaction is still under way",
+        ),
+    ),
+    (
+        "ProvisionedThroughputExceededException",
+        meaning(
+            ErrorKind::RateLimited,
+            Class::Again,
+            "the table's or a key's throughput is exceeded",
+        ),
+    ),
+    (
+        "ThrottlingException",
+        meaning(
+            ErrorKind::RateLimited,
+            Class::Again,
+            "the service throttles this table or account",
+        ),
+    ),
+    (
+        "RequestLimitExceeded",
+        meaning(
+            ErrorKind::RateLimited,
+            Class::Again,
+            "the account's throughput is exceeded",
+        ),
+    ),
+    (
+        "LimitExceededException",
+        meaning(
+            ErrorKind::RateLimited,
+            Class::Again,
+            "too many tables are being changed at once",
+        ),
+    ),
+    (
+        "InternalServerError",
+        meaning(ErrorKind::Unavailable, Class::Doubtful, "the service failed"),
+    ),
+    (
+        "InternalFailure",
+        meaning(ErrorKind::Unavailable, Class::Doubtful, "the service failed"),
+    ),
+    (
+        "ServiceUnavailable",
+        meaning(
+            ErrorKind::Unavailable,
+            Class::Doubtful,
+            "the service is not available",
+        ),
+    ),
+    (
+        "ResourceNotFoundException",
+        meaning(
+            ErrorKind::Config,
+            Class::Final,
+            "a table does not exist in this region: create it with Migrate::Apply, or correct prefix and region",
+        ),
+    ),
+    (
+        "ResourceInUseException",
+        meaning(ErrorKind::Unavailable, Class::Again, "a table is being changed"),
+    ),
+    (
+        "AccessDeniedException",
+        meaning(
+            ErrorKind::PermissionDenied,
+            Class::Final,
+            "the credentials do not allow this: see the policy in docs/dynamodb.md",
+        ),
+    ),
+    (
+        "UnrecognizedClientException",
+        meaning(
+            ErrorKind::Unauthenticated,
+            Class::Final,
+            "the credentials are not known",
+        ),
+    ),
+    (
+        "InvalidClientTokenId",
+        meaning(
+            ErrorKind::Unauthenticated,
+            Class::Final,
+            "the credentials are not known",
+        ),
+    ),
+    (
+        "InvalidSignatureException",
+        meaning(
+            ErrorKind::Unauthenticated,
+            Class::Final,
+            "the signature is wrong: check the secret key, the region and the clock",
+        ),
+    ),
+    (
+        "IncompleteSignatureException",
+        meaning(
+            ErrorKind::Unauthenticated,
+            Class::Final,
+            "the signature is incomplete: check the access key",
+        ),
+    ),
+    (
+        "MissingAuthenticationTokenException",
+        meaning(
+            ErrorKind::Unauthenticated,
+            Class::Final,
+            "the call was not signed",
+        ),
+    ),
+    (
+        "ExpiredTokenException",
+        meaning(
+            ErrorKind::Unauthenticated,
+            Class::Final,
+            "the credentials have expired",
+        ),
+    ),
+    (
+        "ItemCollectionSizeLimitExceededException",
+        meaning(ErrorKind::TooLarge, Class::Final, "a partition is full"),
+    ),
+    (
+        "IdempotentParameterMismatchException",
+        meaning(
+            ErrorKind::Internal,
+            Class::Final,
+            "a request token was used twice",
+        ),
+    ),
 ];
 
 const fn meaning(kind: ErrorKind, class: Class, message: &'static str) -> Meaning {

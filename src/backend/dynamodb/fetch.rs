@@ -54,7 +54,11 @@ impl Range {
             table,
             index: None,
             partition: partition.into(),
-            from: if with.is_empty() { FIRST.to_owned() } else { with.to_owned() },
+            from: if with.is_empty() {
+                FIRST.to_owned()
+            } else {
+                with.to_owned()
+            },
             to: format!("{with}{LAST}"),
             latest_first: false,
         }
@@ -130,7 +134,11 @@ impl Wire {
             let answer = self.read(deadline, send).await?;
             for (name, items) in answer.responses.unwrap_or_default() {
                 let Some(table) = self.table(&name) else { continue };
-                found.extend(items.into_iter().filter_map(|item| Some((Key::of(table, &item)?, item))));
+                found.extend(
+                    items
+                        .into_iter()
+                        .filter_map(|item| Some((Key::of(table, &item)?, item))),
+                );
             }
             asked = answer.unprocessed_keys.unwrap_or_default();
             if !asked.is_empty() {
@@ -260,7 +268,11 @@ impl Wire {
                     .send()
             };
             let answer = self.read(deadline, send).await?;
-            answer.items.unwrap_or_default().into_iter().try_for_each(&mut look)?;
+            answer
+                .items
+                .unwrap_or_default()
+                .into_iter()
+                .try_for_each(&mut look)?;
             match answer.last_evaluated_key.filter(|key| !key.is_empty()) {
                 Some(next) => after = Some(next),
                 None => return Ok(()),

@@ -139,7 +139,9 @@ pub(super) fn missing(name: &'static str) -> Error {
 /// Names and texts count as UTF-8; a number counts one byte for two digits and one more; a list or map three bytes and one
 /// for each entry (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>).
 pub(super) fn size(item: &Map) -> usize {
-    item.iter().map(|(name, value)| name.len() + value_size(value)).sum()
+    item.iter()
+        .map(|(name, value)| name.len() + value_size(value))
+        .sum()
 }
 
 fn value_size(value: &AttributeValue) -> usize {

@@ -51,7 +51,10 @@ fn to_attribute(value: &Value) -> AttributeValue {
 fn number_attribute(number: &Number) -> AttributeValue {
     let text = number.to_string();
     // The service drops trailing zeros and exponents: what it gives back must be read as the same number.
-    let comes_back = !number.is_f64() || number.as_f64().is_some_and(|float| float.fract() != 0.0 && is_moderate(float));
+    let comes_back = !number.is_f64()
+        || number
+            .as_f64()
+            .is_some_and(|float| float.fract() != 0.0 && is_moderate(float));
     if comes_back {
         AttributeValue::N(text)
     } else {

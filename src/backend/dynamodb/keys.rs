@@ -72,7 +72,11 @@ impl Key {
 
     /// A change of an aggregate; later ones have higher numbers.
     pub(super) fn change(aggregate: Aggregate, key: &RowKey, number: i64) -> Self {
-        Self::new(Table::of(aggregate), history(aggregate, key), change_place(number))
+        Self::new(
+            Table::of(aggregate),
+            history(aggregate, key),
+            change_place(number),
+        )
     }
 
     /// A line of a hold.
@@ -192,7 +196,10 @@ mod tests {
     #[test]
     fn a_level_and_its_history_lie_apart() {
         let row = RowKey::Level(Sku::new("MUG").unwrap(), LocationId::new("main").unwrap());
-        let (root, change) = (Key::root(Aggregate::Level, &row), Key::change(Aggregate::Level, &row, 7));
+        let (root, change) = (
+            Key::root(Aggregate::Level, &row),
+            Key::change(Aggregate::Level, &row, 7),
+        );
         assert_ne!(root.pk, change.pk);
         assert_eq!(root.table, change.table);
     }

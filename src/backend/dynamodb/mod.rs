@@ -23,6 +23,7 @@ mod streams;
 mod tables;
 mod wire;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,6 +102,12 @@ impl DynamoStore {
     /// - `Unauthenticated`: no credentials, or wrong or expired ones. `PermissionDenied`: they do not allow it.
     /// - `Unavailable`, `Timeout`: the service cannot be reached.
     pub async fn connect(options: DynamoOptions) -> Result<Self> {
+        // Boxed without its type: the client library nests futures so deep that callers would run into the compiler's limits.
+        let opening: Pin<Box<dyn Future<Output = Result<Self>> + Send>> = Box::pin(Self::open(options));
+        opening.await
+    }
+
+    async fn open(options: DynamoOptions) -> Result<Self> {
         let wire = Arc::new(Wire::new(&options)?);
         let deadline = Deadline::within(OPENING);
         schema::prepare(&wire, options.migrate, deadline).await?;

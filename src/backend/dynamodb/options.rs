@@ -121,12 +121,15 @@ impl DynamoOptions {
     /// # Errors
     /// `Config` for anything else. The address is not repeated: it may hold a secret.
     pub fn from_url(url: &str) -> Result<Self> {
-        const FORM: &str =
-            "the address must be dynamodb://REGION/PREFIX, with ACCESS_KEY:SECRET@ before it and ?endpoint=URL behind it where needed";
+        const FORM: &str = "the address must be dynamodb://REGION/PREFIX, with ACCESS_KEY:SECRET@ before it and ?endpoint=URL behind it where needed";
         let wrong = || Error::new(ErrorKind::Config, FORM);
         let rest = url.strip_prefix("dynamodb://").ok_or_else(wrong)?;
-        let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
-        let (user, place) = rest.rsplit_once('@').map_or((None, rest), |(user, place)| (Some(user), place));
+        let (rest, query) = rest
+            .split_once('?')
+            .map_or((rest, None), |(rest, query)| (rest, Some(query)));
+        let (user, place) = rest
+            .rsplit_once('@')
+            .map_or((None, rest), |(user, place)| (Some(user), place));
         let (region, prefix) = place.split_once('/').ok_or_else(wrong)?;
         if region.is_empty() {
             return Err(wrong());
@@ -134,7 +137,11 @@ impl DynamoOptions {
         let mut options = Self::new(prefix).region(region);
         if let Some(user) = user {
             let (key, secret) = user.split_once(':').ok_or_else(wrong)?;
-            options = options.credentials(plain(key).ok_or_else(wrong)?, plain(secret).ok_or_else(wrong)?, None);
+            options = options.credentials(
+                plain(key).ok_or_else(wrong)?,
+                plain(secret).ok_or_else(wrong)?,
+                None,
+            );
         }
         match query.map(|query| query.split_once('=')) {
             None => Ok(options),
@@ -191,9 +198,10 @@ mod tests {
 
     #[test]
     fn an_address_tells_everything() {
-        let options =
-            DynamoOptions::from_url("dynamodb://key:se%2Fcret@eu-central-1/shop-?endpoint=http://127.0.0.1:8000")
-                .unwrap();
+        let options = DynamoOptions::from_url(
+            "dynamodb://key:se%2Fcret@eu-central-1/shop-?endpoint=http://127.0.0.1:8000",
+        )
+        .unwrap();
         assert_eq!(options.prefix, "shop-");
         assert_eq!(options.region.as_deref(), Some("eu-central-1"));
         assert_eq!(options.endpoint.as_deref(), Some("http://127.0.0.1:8000"));
@@ -223,6 +231,11 @@ mod tests {
         assert!(options.check().unwrap_err().is(ErrorKind::Config));
         let options = options.region("eu-central-1");
         assert!(options.check().unwrap_err().is(ErrorKind::Unauthenticated));
-        assert!(DynamoOptions::new("a b").check().unwrap_err().is(ErrorKind::Config));
+        assert!(
+            DynamoOptions::new("a b")
+                .check()
+                .unwrap_err()
+                .is(ErrorKind::Config)
+        );
     }
 }

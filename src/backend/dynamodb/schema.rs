@@ -72,7 +72,11 @@ async fn describe(wire: &Wire, table: Table, deadline: Deadline) -> Result<State
         let call = wire.client.describe_table().table_name(wire.name(table));
         match call.send().await {
             Ok(answer) => Ok(answer.table),
-            Err(error) if error.as_service_error().is_some_and(DescribeTableError::is_resource_not_found_exception) => {
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(DescribeTableError::is_resource_not_found_exception) =>
+            {
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -103,8 +107,13 @@ fn compare(wire: &Wire, table: Table, found: &TableDescription) -> Result<()> {
     let types = found.attribute_definitions().iter();
     let mut others = types.filter(|attribute| attribute.attribute_type != ScalarAttributeType::S);
     if let Some(other) = others.next() {
-        return Err(config(wire, table, "has a key that is no text")
-            .concerning(format!("{} {}", wire.name(table), other.attribute_name)));
+        return Err(
+            config(wire, table, "has a key that is no text").concerning(format!(
+                "{} {}",
+                wire.name(table),
+                other.attribute_name
+            )),
+        );
     }
     Ok(())
 }
@@ -190,8 +199,9 @@ async fn wait(wire: &Wire, table: Table, deadline: Deadline) -> Result<()> {
             return compare(wire, table, &found);
         }
         if deadline.remaining() <= LOOK {
-            return Err(Error::new(ErrorKind::Timeout, "the table is still being made")
-                .concerning(wire.name(table)));
+            return Err(
+                Error::new(ErrorKind::Timeout, "the table is still being made").concerning(wire.name(table))
+            );
         }
         tokio::time::sleep(LOOK).await;
     }
@@ -202,7 +212,11 @@ fn secondary(index: Index) -> Result<GlobalSecondaryIndex> {
     GlobalSecondaryIndex::builder()
         .index_name(name)
         .set_key_schema(Some(schema(pk, sk)?))
-        .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build())
+        .projection(
+            Projection::builder()
+                .projection_type(ProjectionType::KeysOnly)
+                .build(),
+        )
         .build()
         .map_err(incomplete)
 }
@@ -226,5 +240,6 @@ fn attribute(name: &str) -> Result<AttributeDefinition> {
 }
 
 fn config(wire: &Wire, table: Table, message: &'static str) -> Error {
-    Error::new(ErrorKind::Config, format!("table {} {message}", wire.name(table))).concerning(wire.name(table))
+    Error::new(ErrorKind::Config, format!("table {} {message}", wire.name(table)))
+        .concerning(wire.name(table))
 }

@@ -53,7 +53,9 @@ pub(super) struct Wire {
 
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wire").field("tables", &self.tables).finish_non_exhaustive()
+        f.debug_struct("Wire")
+            .field("tables", &self.tables)
+            .finish_non_exhaustive()
     }
 }
 

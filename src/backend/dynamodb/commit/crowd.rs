@@ -38,7 +38,11 @@ impl Occupied {
             let Some(counts) = self.0.get_mut(key) else {
                 continue;
             };
-            let counter = if *touch == Touch::Reads { &mut counts.1 } else { &mut counts.0 };
+            let counter = if *touch == Touch::Reads {
+                &mut counts.1
+            } else {
+                &mut counts.0
+            };
             *counter = counter.saturating_sub(1);
             if *counts == (0, 0) {
                 self.0.remove(key);
@@ -97,7 +101,8 @@ impl<'a> Group<'a> {
             .iter()
             .filter(|(key, touch)| **touch == Touch::Changes && !self.touches.contains_key(key));
         self.items += one.own_items + 2 * fresh.count();
-        self.touches.extend(one.touches.iter().map(|(key, touch)| (key, *touch)));
+        self.touches
+            .extend(one.touches.iter().map(|(key, touch)| (key, *touch)));
         self.sets += 1;
     }
 }

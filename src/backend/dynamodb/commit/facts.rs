@@ -58,7 +58,12 @@ pub(super) enum Way {
 
 impl Facts {
     /// Reads these items, the epoch, and the holds that are over of the levels among them.
-    pub(super) async fn read(wire: &Wire, mut keys: BTreeSet<Key>, way: Way, deadline: Deadline) -> Result<Self> {
+    pub(super) async fn read(
+        wire: &Wire,
+        mut keys: BTreeSet<Key>,
+        way: Way,
+        deadline: Deadline,
+    ) -> Result<Self> {
         let now = wire.clock.now();
         keys.insert(Key::epoch());
         let mut items = get(wire, &keys, way, deadline).await?;
@@ -71,7 +76,9 @@ impl Facts {
             // The lines first, the levels last: between the two a line can only have gone, and then a condition fails.
             items = get(wire, &keys, way, deadline).await?;
         }
-        let epoch = items.get(&Key::epoch()).map_or(Ok(0), |item| item.get_int(EPOCH))?;
+        let epoch = items
+            .get(&Key::epoch())
+            .map_or(Ok(0), |item| item.get_int(EPOCH))?;
         Ok(Self {
             now,
             epoch,
@@ -136,7 +143,9 @@ impl Wire {
         while next.is_none() && keys.len() < MOST_LINES {
             let slice = self.slice(&range, (SLICE, after), deadline).await?;
             for item in &slice.items {
-                let Some(key) = Key::of(Table::Inventory, item) else { continue };
+                let Some(key) = Key::of(Table::Inventory, item) else {
+                    continue;
+                };
                 match end_of(item) {
                     Some(end) if end > crate::model::micros(now) => {
                         next = Some(end);

@@ -87,7 +87,9 @@ impl Wire {
     }
 
     async fn look(&self, key: &Key) -> Outcome {
-        let found = self.get([key.clone()], Deadline::within(self.attempt_timeout)).await;
+        let found = self
+            .get([key.clone()], Deadline::within(self.attempt_timeout))
+            .await;
         match found {
             Ok(items) => items.get(key).map_or(Outcome::Unknown, told),
             Err(_) => Outcome::Unknown,

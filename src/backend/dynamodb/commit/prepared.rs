@@ -144,15 +144,18 @@ impl Prepared {
             let bytes = size(&records::write(&put.record, now));
             if bytes > LARGEST_RECORD {
                 let name = put.record.aggregate().name(&put.record.key());
-                return Err(
-                    too_large(format!("an item has at most {LARGEST_RECORD} bytes, this one {bytes}"))
-                        .concerning(name),
-                );
+                return Err(too_large(format!(
+                    "an item has at most {LARGEST_RECORD} bytes, this one {bytes}"
+                ))
+                .concerning(name));
             }
             sum += bytes;
         }
         if sum > LIMITS.bytes {
-            return Err(too_large(format!("the write has more than {} bytes", LIMITS.bytes)));
+            return Err(too_large(format!(
+                "the write has more than {} bytes",
+                LIMITS.bytes
+            )));
         }
         Ok(())
     }

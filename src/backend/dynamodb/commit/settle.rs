@@ -118,8 +118,7 @@ impl Desk {
     }
 
     fn of_this_epoch(&self, batch: Vec<Job>, epoch: i64) -> Vec<Job> {
-        let (kept, other): (Vec<_>, Vec<_>) =
-            batch.into_iter().partition(|job| job.one.set.epoch == epoch);
+        let (kept, other): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| job.one.set.epoch == epoch);
         for job in other {
             let made = job.one.set.epoch;
             job.answer(Err(crate::backend::dynamodb::epoch::restored(made, epoch)));
@@ -162,7 +161,9 @@ impl Desk {
         let items = match composer.compose(commit, changes) {
             Ok(items) => items,
             Err(error) => {
-                admitted.into_iter().for_each(|(job, _)| job.answer(Err(error.clone())));
+                admitted
+                    .into_iter()
+                    .for_each(|(job, _)| job.answer(Err(error.clone())));
                 return Round::default();
             }
         };
@@ -205,7 +206,9 @@ impl Desk {
                 return Round::default();
             }
             Sent::Failed(error) if admitted.len() == 1 => {
-                admitted.into_iter().for_each(|(job, _)| job.answer(Err(error.clone())));
+                admitted
+                    .into_iter()
+                    .for_each(|(job, _)| job.answer(Err(error.clone())));
                 return Round::default();
             }
             Sent::Failed(error) => {
@@ -219,7 +222,10 @@ impl Desk {
             }
             Sent::Busy(error) => (admitted.into_iter().map(|(job, _)| job).collect(), error),
             Sent::Moved => {
-                let error = Error::new(ErrorKind::Unavailable, "other processes keep changing what the write rests on");
+                let error = Error::new(
+                    ErrorKind::Unavailable,
+                    "other processes keep changing what the write rests on",
+                );
                 (admitted.into_iter().map(|(job, _)| job).collect(), error)
             }
         };
@@ -257,7 +263,11 @@ impl Round {
                 ..Self::default()
             };
         }
-        let error = if error.is(ErrorKind::Timeout) { timeout() } else { error };
+        let error = if error.is(ErrorKind::Timeout) {
+            timeout()
+        } else {
+            error
+        };
         jobs.into_iter().for_each(|job| job.answer(Err(error.clone())));
         Self::default()
     }

@@ -94,13 +94,21 @@ pub(super) fn steps(trial: &mut Trial<'_>, set: &WriteSet) -> Result<()> {
         let row = RowKey::Level(sku, location);
         level.counters.write(&mut level.item);
         level.item.time("updated_at", trial.world.facts.now);
-        trial.draft.left.insert(Key::root(Aggregate::Level, &row), level.left);
+        trial
+            .draft
+            .left
+            .insert(Key::root(Aggregate::Level, &row), level.left);
         trial.changed(set, (Aggregate::Level, &row), level.item)?;
     }
     Ok(())
 }
 
-fn unhold(trial: &mut Trial<'_>, levels: &mut BTreeMap<Place, Level>, hold: Uuid, place: &Place) -> Result<()> {
+fn unhold(
+    trial: &mut Trial<'_>,
+    levels: &mut BTreeMap<Place, Level>,
+    hold: Uuid,
+    place: &Place,
+) -> Result<()> {
     let Some(level) = find(trial, levels, place)? else {
         return Ok(());
     };
@@ -168,8 +176,10 @@ fn take(
             until,
         };
         if trial.item(&line.key()).is_some() {
-            return Err(Error::new(ErrorKind::Conflict, "the hold has a line on this level already")
-                .concerning(format!("hold {hold}")));
+            return Err(
+                Error::new(ErrorKind::Conflict, "the hold has a line on this level already")
+                    .concerning(format!("hold {hold}")),
+            );
         }
         let next = level.counters.next_end.map_or(until, |end| end.min(until));
         level.counters.next_end = Some(next);

@@ -162,7 +162,11 @@ impl Composer<'_> {
     }
 
     fn number(&self, key: &Key) -> Result<i64> {
-        let last = self.facts.items.get(key).map(|item| item.opt_get_int(LAST_CHANGE));
+        let last = self
+            .facts
+            .items
+            .get(key)
+            .map(|item| item.opt_get_int(LAST_CHANGE));
         Ok(match last.transpose()?.flatten() {
             Some(last) => last.saturating_add(1),
             None => micros(self.facts.now),
@@ -258,7 +262,12 @@ impl Composer<'_> {
 
 impl Wire {
     /// Sends a transaction once. The service takes the same token with the same items for one transaction, for ten minutes.
-    pub(super) async fn transact(&self, commit: Uuid, items: Vec<TransactWriteItem>, deadline: Deadline) -> Sent {
+    pub(super) async fn transact(
+        &self,
+        commit: Uuid,
+        items: Vec<TransactWriteItem>,
+        deadline: Deadline,
+    ) -> Sent {
         let call = self
             .client
             .transact_write_items()
@@ -276,10 +285,7 @@ impl Wire {
 fn ended(error: SdkError<TransactWriteItemsError>) -> Sent {
     if let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() {
         let reasons = cancelled.cancellation_reasons();
-        let codes: Vec<String> = reasons
-            .iter()
-            .filter_map(|reason| reason.code.clone())
-            .collect();
+        let codes: Vec<String> = reasons.iter().filter_map(|reason| reason.code.clone()).collect();
         return by_reasons(codes.iter().map(String::as_str), failure(error).error);
     }
     let failed = failure(error);
@@ -299,7 +305,12 @@ fn by_reasons<'a>(codes: impl Iterator<Item = &'a str>, error: Error) -> Sent {
             // Read again: whoever is at work on another item is done by then.
             "ConditionalCheckFailed" => sent = Some(Sent::Moved),
             "TransactionConflict" | "DuplicateItem" => {
-                sent = sent.or_else(|| Some(Sent::Busy(busy(&error, "another transaction is at work on an item"))));
+                sent = sent.or_else(|| {
+                    Some(Sent::Busy(busy(
+                        &error,
+                        "another transaction is at work on an item",
+                    )))
+                });
             }
             "ThrottlingError" | "ProvisionedThroughputExceeded" | "RequestLimitExceeded" => {
                 sent = sent.or_else(|| Some(Sent::Busy(busy(&error, "the service throttles"))));
@@ -324,16 +335,31 @@ mod tests {
     use super::*;
 
     fn sent(codes: &[&str]) -> Sent {
-        by_reasons(codes.iter().copied(), Error::new(ErrorKind::Conflict, "cancelled"))
+        by_reasons(
+            codes.iter().copied(),
+            Error::new(ErrorKind::Conflict, "cancelled"),
+        )
     }
 
     #[test]
     fn it_is_sent_again_as_it_is_only_if_every_reason_is_of_the_moment() {
         assert!(matches!(sent(&["None", "TransactionConflict"]), Sent::Busy(_)));
-        assert!(matches!(sent(&["ThrottlingError", "TransactionConflict"]), Sent::Busy(_)));
-        assert!(matches!(sent(&["TransactionConflict", "ConditionalCheckFailed"]), Sent::Moved));
-        assert!(matches!(sent(&["ConditionalCheckFailed", "ThrottlingError"]), Sent::Moved));
-        assert!(matches!(sent(&["ConditionalCheckFailed", "ValidationError"]), Sent::Failed(_)));
+        assert!(matches!(
+            sent(&["ThrottlingError", "TransactionConflict"]),
+            Sent::Busy(_)
+        ));
+        assert!(matches!(
+            sent(&["TransactionConflict", "ConditionalCheckFailed"]),
+            Sent::Moved
+        ));
+        assert!(matches!(
+            sent(&["ConditionalCheckFailed", "ThrottlingError"]),
+            Sent::Moved
+        ));
+        assert!(matches!(
+            sent(&["ConditionalCheckFailed", "ValidationError"]),
+            Sent::Failed(_)
+        ));
         assert!(matches!(sent(&["None"]), Sent::Failed(_)));
     }
 

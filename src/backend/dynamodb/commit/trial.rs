@@ -1,5 +1,6 @@
 //! One write set tried on the items as they are: whether it holds, and what becomes of them.
 
+use super::prepared::Prepared;
 use super::stock;
 use super::world::Changes;
 use super::world::Log;
@@ -7,7 +8,6 @@ use super::world::Stop;
 use super::world::World;
 use super::world::is_there;
 use super::world::next;
-use super::prepared::Prepared;
 use crate::backend::dynamodb::item::Map;
 use crate::backend::dynamodb::item::Read as _;
 use crate::backend::dynamodb::item::Write as _;

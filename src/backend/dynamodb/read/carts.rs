@@ -38,7 +38,10 @@ impl CartReader for Carts {
 
     async fn find_active(&self, user: UserId, deadline: Deadline) -> Result<Option<Arc<Cart>>> {
         let key = user.to_string();
-        let found = self.0.owners(vec![Key::claim(ClaimKey::CART_OWNER, &key)], deadline).await?;
+        let found = self
+            .0
+            .owners(vec![Key::claim(ClaimKey::CART_OWNER, &key)], deadline)
+            .await?;
         let Some(id) = owner(&found, ClaimKey::CART_OWNER, &key)? else {
             return Ok(None);
         };

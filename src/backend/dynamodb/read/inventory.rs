@@ -126,12 +126,8 @@ impl InventoryReader for Inventory {
             _ => return Err(bad_cursor()),
         };
         let row = RowKey::Level(sku.clone(), location.clone());
-        let mut range = Range::beginning(
-            Table::Inventory,
-            keys::history(Aggregate::Level, &row),
-            CHANGES,
-        )
-        .latest_first();
+        let mut range =
+            Range::beginning(Table::Inventory, keys::history(Aggregate::Level, &row), CHANGES).latest_first();
         if before != i64::MAX {
             range.to = keys::change_place(change::change_of(before));
         }
@@ -243,7 +239,10 @@ impl Books {
             let line = Line::read(item)?;
             *self.held.entry((line.sku, line.location)).or_default() += line.quantity;
         } else if item.contains_key(VERSION) {
-            let place = (Sku::new(item.get_text("sku")?)?, LocationId::new(item.get_text("location")?)?);
+            let place = (
+                Sku::new(item.get_text("sku")?)?,
+                LocationId::new(item.get_text("location")?)?,
+            );
             self.levels.insert(place, Counters::read(item)?);
         } else if let Some((sku, location)) = partition.strip_prefix("level#").and_then(keys::parse_level) {
             let sums = self.moved.entry((sku.clone(), location.clone())).or_default();

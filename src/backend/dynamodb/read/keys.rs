@@ -85,7 +85,9 @@ impl HistoryReader for History {
                 // Several write sets may share a version: the latest of them first.
                 let changes = (0..).zip(change::read(item)?).collect::<Vec<_>>();
                 for (number, one) in changes.into_iter().rev() {
-                    let seen = after.as_ref().is_some_and(|(last, least)| place == *last && number >= *least);
+                    let seen = after
+                        .as_ref()
+                        .is_some_and(|(last, least)| place == *last && number >= *least);
                     if !seen {
                         items.push((place.clone(), number, one));
                     }
@@ -98,7 +100,10 @@ impl HistoryReader for History {
         }
         items.truncate(wanted);
         let page = Page::cut(items, page, |(place, number, _)| {
-            Cursor::encode(digest, &[CursorValue::Text(place.clone()), CursorValue::Int(*number)])
+            Cursor::encode(
+                digest,
+                &[CursorValue::Text(place.clone()), CursorValue::Int(*number)],
+            )
         });
         Ok(page.map(|(_, _, change)| change))
     }

@@ -96,7 +96,8 @@ impl Stream {
             let slice = wire.slice(&self.range, (SLICE, after), deadline).await?;
             let place = self.range.index.map_or("sk", |index| index.names().2);
             for item in &slice.items {
-                self.buffer.push_back(item.get_text(place).map_err(|_| missing("sk"))?.to_owned());
+                self.buffer
+                    .push_back(item.get_text(place).map_err(|_| missing("sk"))?.to_owned());
             }
             self.next = slice.next.map(Some);
         }

@@ -49,12 +49,13 @@ impl Wire {
         ids: &[Uuid],
         deadline: Deadline,
     ) -> Result<HashMap<Uuid, Map>> {
-        let keys: Vec<Key> = ids.iter().map(|id| Key::root(aggregate, &RowKey::Id(*id))).collect();
+        let keys: Vec<Key> = ids
+            .iter()
+            .map(|id| Key::root(aggregate, &RowKey::Id(*id)))
+            .collect();
         let found = self.get(keys, deadline).await?;
         let there = found.into_values().filter(|item| item.contains_key(VERSION));
-        there
-            .map(|item| Ok((item.get_id("id")?, item)))
-            .collect()
+        there.map(|item| Ok((item.get_id("id")?, item))).collect()
     }
 
     /// Who has these unique keys.

@@ -82,5 +82,7 @@ fn ranges(query: &OrderQuery) -> Vec<Range> {
 
 fn is_of(order: &Order, query: &OrderQuery) -> bool {
     query.status.is_none_or(|status| order.status == status)
-        && query.customer.is_none_or(|customer| order.customer == Some(customer))
+        && query
+            .customer
+            .is_none_or(|customer| order.customer == Some(customer))
 }

@@ -43,9 +43,12 @@ impl PaymentReader for Payments {
         let range = Range::beginning(Table::Orders, keys::payments(order.uuid()), "");
         // Their sort keys are the ids, which sort by the time of their making.
         let pointers = self.0.all(&range, deadline).await?;
-        let ids = pointers
-            .iter()
-            .map(|pointer| pointer.get_text(SK)?.parse::<PaymentId>().map_err(Error::corrupted));
+        let ids = pointers.iter().map(|pointer| {
+            pointer
+                .get_text(SK)?
+                .parse::<PaymentId>()
+                .map_err(Error::corrupted)
+        });
         let ids = ids.collect::<Result<Vec<_>>>()?;
         let found = self.get_many(&ids, deadline).await?;
         Ok(found.into_iter().flatten().collect())

@@ -57,7 +57,9 @@ impl ProductReader for Products {
     }
 
     async fn find_by_skus(&self, skus: &[Sku], deadline: Deadline) -> Result<Vec<Option<Arc<Product>>>> {
-        let keys = skus.iter().map(|sku| Key::claim(ClaimKey::PRODUCT_SKU, sku.as_str()));
+        let keys = skus
+            .iter()
+            .map(|sku| Key::claim(ClaimKey::PRODUCT_SKU, sku.as_str()));
         let found = self.0.owners(keys.collect(), deadline).await?;
         let owners = skus
             .iter()
@@ -122,8 +124,12 @@ impl Products {
             .filter(|level| level.available() > 0)
             .map(|level| level.sku)
             .collect();
-        let is_available =
-            |product: &Arc<Product>| product.variants.iter().any(|variant| available.contains(&variant.sku));
+        let is_available = |product: &Arc<Product>| {
+            product
+                .variants
+                .iter()
+                .any(|variant| available.contains(&variant.sku))
+        };
         Ok(products.into_iter().filter(is_available).collect())
     }
 }
@@ -175,7 +181,9 @@ fn ranges(query: &ProductQuery) -> Vec<Range> {
         if by_price {
             range.from = query.price_min.map_or(range.from, sortable);
             // Behind the price come `#` and the id, all below this.
-            range.to = query.price_max.map_or(range.to, |most| format!("{}~", sortable(most)));
+            range.to = query
+                .price_max
+                .map_or(range.to, |most| format!("{}~", sortable(most)));
         }
         range
     };
@@ -193,6 +201,10 @@ fn is_of(product: &Product, query: &ProductQuery) -> bool {
         && query
             .currency
             .is_none_or(|currency| price.is_some_and(|price| price.currency() == currency))
-        && query.price_min.is_none_or(|least| minor.is_some_and(|minor| minor >= least))
-        && query.price_max.is_none_or(|most| minor.is_some_and(|minor| minor <= most))
+        && query
+            .price_min
+            .is_none_or(|least| minor.is_some_and(|minor| minor >= least))
+        && query
+            .price_max
+            .is_none_or(|most| minor.is_some_and(|minor| minor <= most))
 }

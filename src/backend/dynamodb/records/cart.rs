@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use super::TTL;
+use super::ends;
 use crate::backend::dynamodb::item::Map;
 use crate::backend::dynamodb::item::Read as _;
 use crate::backend::dynamodb::item::Write as _;
@@ -11,8 +13,6 @@ use crate::backend::dynamodb::item::entry;
 use crate::backend::dynamodb::item::missing;
 use crate::backend::dynamodb::json::attribute;
 use crate::backend::dynamodb::json::document;
-use super::TTL;
-use super::ends;
 use crate::error::Error;
 use crate::error::Result;
 use crate::model::Cart;

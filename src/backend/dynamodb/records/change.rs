@@ -136,7 +136,8 @@ pub(in crate::backend::dynamodb) fn write(
 
 /// The changes of an item, in the order in which they were made.
 pub(in crate::backend::dynamodb) fn read(item: &Map) -> Result<Vec<Change>> {
-    let row = crate::backend::dynamodb::keys::parse_row(item.get_text("row")?).ok_or_else(|| missing("row"))?;
+    let row =
+        crate::backend::dynamodb::keys::parse_row(item.get_text("row")?).ok_or_else(|| missing("row"))?;
     let aggregate = Aggregate::parse(item.get_text("aggregate")?)?;
     let version = Version::try_from(item.get_int("version")?).map_err(Error::corrupted)?;
     let at = item.get_time("at")?;
@@ -144,8 +145,7 @@ pub(in crate::backend::dynamodb) fn read(item: &Map) -> Result<Vec<Change>> {
         .iter()
         .map(|deed| {
             let deed = entry(deed)?;
-            let action =
-                ChangeAction::parse(deed.get_text("action")?).ok_or_else(|| missing("action"))?;
+            let action = ChangeAction::parse(deed.get_text("action")?).ok_or_else(|| missing("action"))?;
             let events = deed.get_list("events")?.iter().map(|event| {
                 let event = event.as_s().map_err(|_| missing("events"))?;
                 Ok(event.clone())

@@ -55,7 +55,10 @@ pub(super) fn write(order: &Order) -> Map {
     item.opt_text("cancel_reason", order.cancel_reason.map(CancelReason::as_str));
     item.time("placed_at", order.placed_at);
     item.time("updated_at", order.updated_at);
-    item.put(PARTS, AttributeValue::L(order.lines.iter().map(write_line).collect()));
+    item.put(
+        PARTS,
+        AttributeValue::L(order.lines.iter().map(write_line).collect()),
+    );
     write_index(order, &mut item);
     item
 }
@@ -87,12 +90,18 @@ fn write_index(order: &Order, item: &mut Map) {
     enter(Index::OrderStatus, partition(None, Some(order.status)));
     if let Some(customer) = order.customer {
         enter(Index::Customer, partition(Some(customer), None));
-        enter(Index::CustomerStatus, partition(Some(customer), Some(order.status)));
+        enter(
+            Index::CustomerStatus,
+            partition(Some(customer), Some(order.status)),
+        );
     }
 }
 
 /// The partition of orders of a customer, of a status, or of both.
-pub(in crate::backend::dynamodb) fn partition(customer: Option<UserId>, status: Option<OrderStatus>) -> String {
+pub(in crate::backend::dynamodb) fn partition(
+    customer: Option<UserId>,
+    status: Option<OrderStatus>,
+) -> String {
     let customer = customer.map_or_else(String::new, |customer| format!("customer#{customer}#"));
     format!("{customer}{}", status.map_or("", OrderStatus::as_str))
 }

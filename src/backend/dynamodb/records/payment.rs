@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::backend::dynamodb::item::Map;
-use crate::backend::dynamodb::item::Read as _;
-use crate::backend::dynamodb::item::Write as _;
 use super::ends;
 use super::order::read_settlement;
 use super::order::write_settlement;
+use crate::backend::dynamodb::item::Map;
+use crate::backend::dynamodb::item::Read as _;
+use crate::backend::dynamodb::item::Write as _;
 use crate::error::Result;
 use crate::model::Currency;
 use crate::model::Expiry;
@@ -51,7 +51,10 @@ pub(in crate::backend::dynamodb) fn read(item: &Map, now: Timestamp) -> Result<A
         provider: Provider::new(item.get_text("provider")?)?,
         provider_key: item.get_text("provider_key")?.to_owned(),
         reference: item.opt_get_text("reference")?.map(Reference::new).transpose()?,
-        amount: Money::new(item.get_int("amount")?, Currency::parse(item.get_text("currency")?)?),
+        amount: Money::new(
+            item.get_int("amount")?,
+            Currency::parse(item.get_text("currency")?)?,
+        ),
         state: PaymentState::parse(item.get_text("state")?)?,
         settled: read_settlement(item)?,
         lease: Lease {

@@ -57,9 +57,7 @@ fn write_index(product: &Product, item: &mut Map) {
         .category
         .as_ref()
         .map(|category| partition(Some(category), product.status));
-    let price = product
-        .from_price()
-        .map(|price| price_place(price.minor(), &id));
+    let price = product.from_price().map(|price| price_place(price.minor(), &id));
     let mut enter = |index: Index, partition: Option<&String>, place: Option<&String>| {
         if let (Some(partition), Some(place)) = (partition, place) {
             let (_, pk, sk) = index.names();

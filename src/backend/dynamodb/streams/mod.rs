@@ -82,6 +82,8 @@ enum Records {
     Some(Box<GetRecordsOutput>),
     /// The iterator has ended.
     Ended,
+    /// What the iterator stood at is forgotten.
+    Trimmed,
 }
 
 impl DynamoChanges {
@@ -195,28 +197,39 @@ impl DynamoChanges {
     fn keep(&self, position: &Position, iterator: &str) {
         let mut known = self.known();
         known.retain(|_, (_, since)| since.elapsed() < FRESH);
-        known.insert(position.as_bytes().to_vec(), (iterator.to_owned(), Instant::now()));
+        known.insert(
+            position.as_bytes().to_vec(),
+            (iterator.to_owned(), Instant::now()),
+        );
     }
 
     async fn records(&self, iterator: &str, most: usize, deadline: Deadline) -> Result<Records> {
         let send = || async {
             let call = self.wire.streams.get_records().shard_iterator(iterator);
             match call.limit(i32::try_from(most).unwrap_or(1_000)).send().await {
-                Ok(answer) => Ok(Some(Records::Some(Box::new(answer)))),
+                Ok(answer) => Ok(Records::Some(Box::new(answer))),
                 Err(error) => match error.as_service_error() {
-                    Some(GetRecordsError::ExpiredIteratorException(_)) => Ok(Some(Records::Ended)),
-                    Some(GetRecordsError::TrimmedDataAccessException(_)) => Ok(None),
+                    Some(GetRecordsError::ExpiredIteratorException(_)) => Ok(Records::Ended),
+                    Some(GetRecordsError::TrimmedDataAccessException(_)) => Ok(Records::Trimmed),
                     _ => Err(error),
                 },
             }
         };
-        self.wire.read(deadline, send).await?.ok_or_else(trimmed)
+        self.wire.read(deadline, send).await
     }
 
-    async fn page(&self, reading: &Reading<'_>, place: Place, limit: usize, deadline: Deadline) -> Result<ChangePage> {
+    async fn page(
+        &self,
+        reading: &Reading<'_>,
+        place: Place,
+        limit: usize,
+        deadline: Deadline,
+    ) -> Result<ChangePage> {
         let mut iterator = self.iterator(reading, &place, deadline).await?;
-        let most = limit.min(RECORDS);
+        // About every second record is a root; a page that is not full is no end.
+        let most = limit.saturating_mul(4).min(RECORDS);
         let mut tries = 0;
+        let mut from_the_oldest = false;
         loop {
             let answer = match self.records(&iterator, most, deadline).await? {
                 Records::Some(answer) => *answer,
@@ -225,6 +238,14 @@ impl DynamoChanges {
                     iterator = self.iterator(reading, &place, deadline).await?;
                     continue;
                 }
+                // Nothing was read of the shard: what it still has is what there is, from the oldest on.
+                Records::Trimmed if !from_the_oldest && !matches!(place, Place::After(Some(_), _)) => {
+                    from_the_oldest = true;
+                    let oldest = ShardIteratorType::TrimHorizon;
+                    iterator = self.new_iterator(reading, oldest, None, deadline).await?;
+                    continue;
+                }
+                Records::Trimmed => return Err(trimmed()),
             };
             let told = record::tell(&answer.records.unwrap_or_default(), &place, limit)?;
             let next = answer.next_shard_iterator;
@@ -290,7 +311,9 @@ impl ChangeSource for DynamoChanges {
                     arn,
                     origin: Origin::new(epoch, arn, &shard.id),
                 };
-                let position = reading.origin.position(&Place::Since(micros(self.wire.clock.now()), 0));
+                let position = reading
+                    .origin
+                    .position(&Place::Since(micros(self.wire.clock.now()), 0));
                 let latest = ShardIteratorType::Latest;
                 let iterator = self.new_iterator(&reading, latest, None, deadline).await?;
                 self.keep(&position, &iterator);

@@ -102,7 +102,10 @@ mod tests {
             let position = origin.position(&place);
             assert_eq!(parse(&position, &origin.shard).unwrap(), (3, place));
             let elsewhere = Origin::new(3, "arn:stream", "shard-2");
-            assert_eq!(parse(&position, &elsewhere.shard).unwrap_err().invalid_field(), Some("position"));
+            assert_eq!(
+                parse(&position, &elsewhere.shard).unwrap_err().invalid_field(),
+                Some("position")
+            );
         }
     }
 

@@ -69,7 +69,11 @@ fn changes(record: &Record) -> Result<Vec<Change>> {
     let Some(image) = image else {
         return Ok(Vec::new());
     };
-    let is_root = |place: &Streamed| place.as_s().is_ok_and(|place| place == "R" || place.starts_with("R#"));
+    let is_root = |place: &Streamed| {
+        place
+            .as_s()
+            .is_ok_and(|place| place == "R" || place.starts_with("R#"))
+    };
     if !image.get(SK).is_some_and(is_root) || !image.contains_key(change::CHANGES) {
         return Ok(Vec::new());
     }

@@ -31,7 +31,10 @@ impl Shards {
 
     /// Those that go on from this one.
     pub(super) fn children(&self, of: &str) -> Vec<Partition> {
-        let children = self.all.iter().filter(|shard| shard.parent.as_deref() == Some(of));
+        let children = self
+            .all
+            .iter()
+            .filter(|shard| shard.parent.as_deref() == Some(of));
         children
             .map(|shard| Partition {
                 id: partition(self.table, &shard.id),
