@@ -1,5 +1,6 @@
 //! What the service's refusals mean: one table, and what is known about a write that was refused so.
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::error::SdkError;
 
@@ -209,18 +210,20 @@ pub(super) fn failure<E>(error: SdkError<E>) -> Failure
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
+    if lacks_credentials(&error) {
+        return Failure {
+            error: Error::new(ErrorKind::Unauthenticated, "no credentials could be had").caused_by(error),
+            class: Class::Final,
+        };
+    }
     match &error {
         SdkError::ConstructionFailure(_) => Failure {
-            error: Error::new(ErrorKind::Unauthenticated, "the call could not be signed").caused_by(error),
+            error: Error::new(ErrorKind::Internal, "the call could not be made").caused_by(error),
             class: Class::Final,
         },
         SdkError::TimeoutError(_) => Failure {
             error: unavailable("the service did not answer in time").caused_by(error),
             class: Class::Doubtful,
-        },
-        SdkError::DispatchFailure(failure) if failure.is_user() || failure.as_other().is_some() => Failure {
-            error: Error::new(ErrorKind::Unauthenticated, "no credentials could be had").caused_by(error),
-            class: Class::Final,
         },
         SdkError::DispatchFailure(_) => Failure {
             error: unavailable("the service cannot be reached").caused_by(error),
@@ -243,6 +246,12 @@ where
             class: Class::Doubtful,
         },
     }
+}
+
+/// Whether whoever gives the credentials had none: the client library tells it as if the network had failed.
+fn lacks_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .any(<dyn std::error::Error>::is::<CredentialsError>)
 }
 
 fn by_code(code: Option<&str>, status: u16) -> Meaning {
