@@ -19,6 +19,7 @@ mod transact;
 mod trial;
 mod world;
 
+use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -26,6 +27,7 @@ use std::sync::PoisonError;
 
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
+use tokio::task::Id;
 use tokio::task::JoinHandle;
 use tokio::task::JoinSet;
 
@@ -82,6 +84,7 @@ impl Committer {
             waiting: VecDeque::new(),
             occupied: Occupied::default(),
             flights: JoinSet::new(),
+            touches: HashMap::new(),
         };
         Self {
             queue: Mutex::new(Some(queue)),
@@ -161,14 +164,14 @@ fn not_sent() -> Error {
     Error::new(ErrorKind::Timeout, "the deadline ended before the write was sent")
 }
 
-/// What a transaction that ended leaves: sets to be decided anew, and what it no longer occupies.
-type Ended = (Vec<Job>, Vec<(Key, Touch)>);
-
 struct Worker {
     desk: Desk,
     waiting: VecDeque<Job>,
     occupied: Occupied,
-    flights: JoinSet<Ended>,
+    /// They end with the sets that are to be decided anew.
+    flights: JoinSet<Vec<Job>>,
+    /// What each of them occupies.
+    touches: HashMap<Id, Vec<(Key, Touch)>>,
 }
 
 impl Worker {
@@ -186,11 +189,10 @@ impl Worker {
                     }
                     None => open = false,
                 },
-                Some(ended) = self.flights.join_next() => {
-                    if let Ok((later, touches)) = ended {
-                        self.occupied.remove(&touches);
-                        later.into_iter().rev().for_each(|job| self.waiting.push_front(job));
-                    }
+                Some(ended) = self.flights.join_next_with_id() => {
+                    let (id, later) = ended.unwrap_or_else(|error| (error.id(), Vec::new()));
+                    self.occupied.remove(&self.touches.remove(&id).unwrap_or_default());
+                    later.into_iter().rev().for_each(|job| self.waiting.push_front(job));
                 }
             }
         }
@@ -209,8 +211,8 @@ impl Worker {
                 touches.extend(job.one.touches.iter().map(|(key, touch)| (key.clone(), *touch)));
             }
             let desk = self.desk.clone();
-            self.flights
-                .spawn(async move { (desk.settle(batch).await, touches) });
+            let flight = self.flights.spawn(async move { desk.settle(batch).await });
+            self.touches.insert(flight.id(), touches);
         }
     }
 }

@@ -84,7 +84,9 @@ impl Desk {
     /// One transaction, for the sets that hold.
     async fn round(&self, batch: Vec<Job>, facts: &Facts, last: Deadline) -> Round {
         self.epoch.saw(facts.epoch);
-        let batch = self.of_this_epoch(batch, facts.epoch);
+        let mut batch = self.of_this_epoch(batch, facts.epoch);
+        // From here on a caller that leaves does not know whether its set goes; those that have left are told that it does not.
+        batch.retain(Job::send);
         let mut world = World::new(facts);
         let sets: Vec<&Prepared> = batch.iter().map(|job| &*job.one).collect();
         let verdicts = world.judge(&sets);
@@ -94,8 +96,14 @@ impl Desk {
             match verdict {
                 Verdict::Admit(committed) => admitted.push((job, committed)),
                 Verdict::Stop(Stop::Replay(owner)) => job.answer(Ok(replay(owner, facts.now))),
-                Verdict::Stop(Stop::Refuse(_)) => stopped.push(job),
-                Verdict::Later => round.later.push(job),
+                Verdict::Stop(Stop::Refuse(_)) => {
+                    job.unsend();
+                    stopped.push(job);
+                }
+                Verdict::Later => {
+                    job.unsend();
+                    round.later.push(job);
+                }
             }
         }
         let changes = world.changes;
@@ -171,10 +179,8 @@ impl Desk {
             answer(admitted);
             return Round::default();
         }
-        // Whoever left by now is sent with the others: whether it was sent cannot be told from outside either.
         let mut admitted = admitted;
         for (job, _) in &mut admitted {
-            job.send();
             job.ticket = None;
         }
         self.gauge.round();
