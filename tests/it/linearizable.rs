@@ -32,7 +32,7 @@ use history::assert_linearizable;
 use shelf::Shelf;
 use shelf::Told;
 
-on!([memory file postgres dynamodb] what_callers_at_once_are_told_about_a_sku_has_an_order);
+on!([memory file postgres] what_callers_at_once_are_told_about_a_sku_has_an_order);
 
 /// Few, so that they meet; several, so that a call can be about two.
 const SKUS: [&str; 4] = ["MUG-A", "MUG-B", "MUG-C", "MUG-D"];

@@ -141,3 +141,112 @@ pub(super) fn next(waiting: &mut VecDeque<Job>, occupied: &Occupied) -> Option<V
     }
     Some(taken)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::oneshot;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::backend::dynamodb::commit::job::State;
+    use crate::model::Actor;
+    use crate::model::ClaimKey;
+    use crate::model::IdempotencyKey;
+    use crate::model::LocationId;
+    use crate::model::Quantity;
+    use crate::model::Sku;
+    use crate::model::from_micros;
+    use crate::resilience::Deadline;
+    use crate::spi::store::Delta;
+    use crate::spi::store::Idempotency;
+    use crate::spi::store::StockStep;
+    use crate::spi::store::WriteSet;
+
+    fn job(fill: impl FnOnce(&mut WriteSet)) -> Job {
+        let mut set = WriteSet::new(Actor::system());
+        fill(&mut set);
+        Job {
+            one: Box::new(Prepared::new(set, from_micros(0).unwrap()).unwrap()),
+            deadline: Deadline::within(Duration::from_secs(3_600)),
+            state: State::default(),
+            reply: oneshot::channel().0,
+            ticket: None,
+        }
+    }
+
+    fn receive(set: &mut WriteSet, sku: &str) {
+        let (sku, berlin) = (Sku::new(sku).unwrap(), LocationId::new("berlin").unwrap());
+        set.delta(Delta::Stock(StockStep::receive(&sku, &berlin, Quantity::ONE)));
+    }
+
+    fn claim(set: &mut WriteSet, key: impl std::fmt::Display) {
+        set.claim(ClaimKey::new(ClaimKey::PAYMENT_EVENT, key), Uuid::now_v7());
+    }
+
+    fn sizes(mut waiting: VecDeque<Job>) -> Vec<usize> {
+        let mut occupied = Occupied::default();
+        std::iter::from_fn(|| {
+            let group = next(&mut waiting, &occupied)?;
+            group.iter().for_each(|job| occupied.add(&job.one));
+            Some(group.len())
+        })
+        .collect()
+    }
+
+    #[test]
+    fn sets_that_change_one_row_share_a_transaction_up_to_its_limit() {
+        let orders = (0..50).map(|number| {
+            job(|set| {
+                receive(set, "MUG");
+                (0..4).for_each(|key| claim(set, format!("{number}-{key}")));
+            })
+        });
+        // One item is the commit's, two are the level's: 97 are left for four of each set.
+        assert_eq!(sizes(orders.collect()), [24]);
+    }
+
+    #[test]
+    fn sets_without_anything_in_common_go_by_themselves() {
+        let waiting = ["MUG", "CUP", "POT"].map(|sku| job(|set| receive(set, sku)));
+        assert_eq!(sizes(waiting.into()), [1, 1, 1]);
+    }
+
+    #[test]
+    fn repetitions_of_a_request_are_judged_with_it() {
+        let request = |_| {
+            job(|set| {
+                set.idempotent(Idempotency {
+                    scope: "test".to_owned(),
+                    key: IdempotencyKey::new("k").unwrap(),
+                    fingerprint: [1; 32],
+                    owner: Uuid::now_v7(),
+                });
+            })
+        };
+        assert_eq!(sizes((0..32).map(request).collect()), [32]);
+    }
+
+    #[test]
+    fn nothing_overtakes_on_an_item() {
+        let mut occupied = Occupied::default();
+        let under_way = job(|set| receive(set, "MUG"));
+        occupied.add(&under_way.one);
+        let mut waiting: VecDeque<Job> = [
+            job(|set| {
+                receive(set, "MUG");
+                receive(set, "CUP");
+            }),
+            job(|set| receive(set, "CUP")),
+            job(|set| receive(set, "POT")),
+        ]
+        .into();
+        let begun = next(&mut waiting, &occupied).unwrap();
+        assert_eq!((begun.len(), waiting.len()), (1, 2));
+        assert!(next(&mut waiting, &occupied).is_none());
+        let touches: Vec<_> = under_way.one.touches.clone().into_iter().collect();
+        occupied.remove(&touches);
+        assert_eq!(next(&mut waiting, &occupied).unwrap().len(), 2);
+    }
+}

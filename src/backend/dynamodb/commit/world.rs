@@ -212,3 +212,148 @@ pub(super) fn next(stored: i64) -> Version {
 pub(super) fn is_there(item: Option<&Map>) -> bool {
     item.is_some_and(|item| item.contains_key(records::VERSION))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::facts::Over;
+    use super::*;
+    use crate::backend::dynamodb::item::Write as _;
+    use crate::backend::dynamodb::records::level::Counters;
+    use crate::backend::dynamodb::records::level::Line;
+    use crate::backend::dynamodb::records::level::blank;
+    use crate::error::ErrorKind;
+    use crate::model::Actor;
+    use crate::model::HoldId;
+    use crate::model::LocationId;
+    use crate::model::OrderId;
+    use crate::model::Quantity;
+    use crate::model::Sku;
+    use crate::model::from_micros;
+    use crate::spi::store::Delta;
+    use crate::spi::store::StockStep;
+    use crate::spi::store::WriteSet;
+
+    fn place() -> (Sku, LocationId) {
+        (Sku::new("MUG").unwrap(), LocationId::new("berlin").unwrap())
+    }
+
+    fn level() -> Key {
+        let (sku, berlin) = place();
+        Key::root(Aggregate::Level, &RowKey::Level(sku, berlin))
+    }
+
+    /// A level of five units, of which holds that are over keep `over` each.
+    fn facts(over: &[i64]) -> Facts {
+        let ((sku, berlin), now) = (place(), from_micros(1_000_000).unwrap());
+        let lines = over.iter().map(|quantity| Line {
+            hold: HoldId::new().uuid(),
+            sku: sku.clone(),
+            location: berlin.clone(),
+            quantity: *quantity,
+            until: 1,
+        });
+        let lines: Vec<_> = lines.collect();
+        let mut item = blank(&sku, &berlin);
+        item.int(records::VERSION, 7);
+        let counters = Counters {
+            on_hand: 5,
+            held: over.iter().sum(),
+            next_end: Some(1),
+            ..Counters::default()
+        };
+        counters.write(&mut item);
+        Facts {
+            now,
+            epoch: 0,
+            items: HashMap::from([(level(), item)]),
+            over: HashMap::from([(level(), Over { lines, next: None })]),
+        }
+    }
+
+    fn taking(units: i64) -> Prepared {
+        let (sku, berlin) = place();
+        let mut set = WriteSet::new(Actor::system());
+        let quantity = Quantity::new(units).unwrap();
+        set.delta(Delta::Stock(StockStep::allocate(
+            &sku,
+            &berlin,
+            quantity,
+            OrderId::new(),
+        )));
+        Prepared::new(set, from_micros(0).unwrap()).unwrap()
+    }
+
+    fn counters(world: &World<'_>) -> (i64, i64, i64) {
+        let counters = Counters::read(world.item(&level()).unwrap()).unwrap();
+        (counters.on_hand, counters.allocated, counters.held)
+    }
+
+    #[test]
+    fn a_refusal_rests_on_what_is_stored_and_on_nothing_else() {
+        let facts = facts(&[]);
+        let mut world = World::new(&facts);
+        let sets = [taking(3), taking(3), taking(6), taking(2)];
+        let verdicts = world.judge(&sets.iter().collect::<Vec<_>>());
+        // Three and two of five; three more are decided when those are through, six were never there.
+        assert!(matches!(
+            verdicts.as_slice(),
+            [
+                Verdict::Admit(_),
+                Verdict::Later,
+                Verdict::Stop(Stop::Refuse(short)),
+                Verdict::Admit(_)
+            ] if short.is(ErrorKind::InsufficientStock)
+        ));
+        assert_eq!(counters(&world), (5, 5, 0));
+        let log = world.changes.logs.get(&level()).unwrap();
+        assert_eq!((log.version, log.deeds.len(), log.moves.len()), (8, 2, 2));
+    }
+
+    #[test]
+    fn what_is_over_is_swept_once_and_its_units_are_free() {
+        let facts = facts(&[2, 3]);
+        let mut world = World::new(&facts);
+        let sets = [taking(4), taking(1)];
+        let verdicts = world.judge(&sets.iter().collect::<Vec<_>>());
+        assert!(
+            verdicts
+                .iter()
+                .all(|verdict| matches!(verdict, Verdict::Admit(_)))
+        );
+        assert_eq!(counters(&world), (5, 5, 0));
+        assert_eq!(
+            world.changes.items.values().filter(|item| item.is_none()).count(),
+            2
+        );
+    }
+
+    #[test]
+    fn what_is_over_and_stays_on_the_books_does_not_count() {
+        let facts = facts(&[1, 1, 1, 1, 1]);
+        let mut world = World::new(&facts);
+        world.sweep = 2;
+        let sets = [taking(3), taking(2), taking(1)];
+        let verdicts = world.judge(&sets.iter().collect::<Vec<_>>());
+        assert!(matches!(
+            verdicts.as_slice(),
+            [Verdict::Admit(_), Verdict::Admit(_), Verdict::Later]
+        ));
+        assert_eq!(counters(&world), (5, 5, 3));
+    }
+
+    #[test]
+    fn a_hold_that_ends_at_once_lasts_a_moment() {
+        let (sku, berlin) = place();
+        let mut set = WriteSet::new(Actor::system());
+        let hold = StockStep::hold(&sku, &berlin, Quantity::ONE, HoldId::new(), Duration::ZERO);
+        set.delta(Delta::Stock(hold));
+        let one = Prepared::new(set, from_micros(0).unwrap()).unwrap();
+        let facts = facts(&[]);
+        let mut world = World::new(&facts);
+        assert!(matches!(world.judge(&[&one]).as_slice(), [Verdict::Admit(_)]));
+        let end = Counters::read(world.item(&level()).unwrap()).unwrap().next_end;
+        assert_eq!(end, Some(1_000_001));
+    }
+}
