@@ -150,6 +150,11 @@ impl Ground {
         self.folder.as_ref().map(|folder| folder.0.as_path())
     }
 
+    /// Whether each call takes so long that fewer of them have to do.
+    pub(crate) fn is_far(&self) -> bool {
+        matches!(self.place, Place::DynamoDb { .. })
+    }
+
     /// Whether several shops can be opened on it.
     pub(crate) fn is_shared(&self) -> bool {
         !matches!(self.place, Place::Memory)
