@@ -100,6 +100,9 @@ impl DynamoOptions {
     }
 
     /// What to do about the tables.
+    ///
+    /// - Tables cost money and belong to an account: `Apply` alone creates those that are missing. `Create` and `Check` demand
+    ///   that they are there.
     #[must_use]
     pub fn migrate(mut self, migrate: Migrate) -> Self {
         self.migrate = migrate;
