@@ -1,5 +1,5 @@
-//! The data layer of an online shop: typed repositories and a checkout that cannot oversell, on SQLite and
-//! PostgreSQL.
+//! The data layer of an online shop: typed repositories and a checkout that cannot oversell, on SQLite,
+//! PostgreSQL and DynamoDB.
 //!
 //! - Start with [`Stockroom`]: `Stockroom::open("sqlite://shop.db")` gives a shop, with nothing else to
 //!   start.
@@ -23,6 +23,10 @@ mod checkout;
 mod repository;
 mod shop;
 
+#[cfg(feature = "dynamodb")]
+pub use backend::DynamoOptions;
+#[cfg(feature = "dynamodb")]
+pub use backend::DynamoStore;
 #[cfg(feature = "postgres")]
 pub use backend::PostgresOptions;
 #[cfg(feature = "postgres")]
@@ -149,7 +153,13 @@ pub use transaction::Staged;
 pub use transaction::Tx;
 
 /// The examples in the documents, compiled and run.
-#[cfg(all(doctest, feature = "sqlite", feature = "postgres", feature = "testkit"))]
+#[cfg(all(
+    doctest,
+    feature = "sqlite",
+    feature = "postgres",
+    feature = "dynamodb",
+    feature = "testkit"
+))]
 mod documents {
     #[doc = include_str!("../README.md")]
     struct Readme;
@@ -157,6 +167,8 @@ mod documents {
     struct Transactions;
     #[doc = include_str!("../docs/group-commit.md")]
     struct GroupCommit;
+    #[doc = include_str!("../docs/dynamodb.md")]
+    struct DynamoDb;
     #[doc = include_str!("../docs/changes.md")]
     struct ChangesPage;
     #[doc = include_str!("../docs/placement.md")]

@@ -10,7 +10,7 @@ use crate::spi::store::Store;
 
 /// Opens the store at an address. The address is never repeated in an error: it may contain a password.
 #[cfg_attr(
-    not(any(feature = "sqlite", feature = "postgres")),
+    not(any(feature = "sqlite", feature = "postgres", feature = "dynamodb")),
     expect(unused_variables, reason = "without an engine there is no schema")
 )]
 pub(super) async fn open(url: &str, schema: Migrate) -> Result<Arc<dyn Store>> {
@@ -19,11 +19,13 @@ pub(super) async fn open(url: &str, schema: Migrate) -> Result<Arc<dyn Store>> {
         Some("sqlite") => sqlite(url, schema).await,
         #[cfg(feature = "postgres")]
         Some("postgres" | "postgresql") => postgres(url, schema).await,
-        Some(known) if ["sqlite", "postgres", "postgresql"].contains(&known) => Err(config(format!(
-            "this build has no engine for {known}: enable the crate's feature"
-        ))),
+        #[cfg(feature = "dynamodb")]
+        Some("dynamodb") => dynamodb(url, schema).await,
+        Some(known) if ["sqlite", "postgres", "postgresql", "dynamodb"].contains(&known) => Err(config(
+            format!("this build has no engine for {known}: enable the crate's feature"),
+        )),
         _ => Err(config(
-            "the address must begin with sqlite: or postgres:".to_owned(),
+            "the address must begin with sqlite:, postgres: or dynamodb:".to_owned(),
         )),
     }
 }
@@ -43,6 +45,15 @@ async fn postgres(url: &str, schema: Migrate) -> Result<Arc<dyn Store>> {
     use crate::backend::PostgresStore;
     Ok(Arc::new(
         PostgresStore::connect(PostgresOptions::new(url).migrate(schema)).await?,
+    ))
+}
+
+#[cfg(feature = "dynamodb")]
+async fn dynamodb(url: &str, schema: Migrate) -> Result<Arc<dyn Store>> {
+    use crate::backend::DynamoOptions;
+    use crate::backend::DynamoStore;
+    Ok(Arc::new(
+        DynamoStore::connect(DynamoOptions::from_url(url)?.migrate(schema)).await?,
     ))
 }
 

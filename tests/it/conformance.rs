@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use setups::InMemory;
 use setups::OnDisk;
+use setups::OnDynamoDb;
 use setups::OnPostgres;
 use stockroom::testkit::conformance;
 use stockroom::testkit::conformance::Options;
@@ -91,5 +92,12 @@ async fn sqlite_on_disk_conforms() {
 async fn postgres_conforms() {
     if let Some(setup) = OnPostgres::start().await {
         conforms("PostgreSQL", &setup).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn dynamodb_conforms() {
+    if let Some(setup) = OnDynamoDb::start().await {
+        conforms("DynamoDB", &setup).await;
     }
 }

@@ -32,7 +32,7 @@ use history::assert_linearizable;
 use shelf::Shelf;
 use shelf::Told;
 
-on!([memory file postgres] what_callers_at_once_are_told_about_a_sku_has_an_order);
+on!([memory file postgres dynamodb] what_callers_at_once_are_told_about_a_sku_has_an_order);
 
 /// Few, so that they meet; several, so that a call can be about two.
 const SKUS: [&str; 4] = ["MUG-A", "MUG-B", "MUG-C", "MUG-D"];
@@ -43,9 +43,10 @@ const STEPS: usize = 25;
 const UNITS: i64 = 24;
 
 /// Calls that are checked at least.
-fn enough() -> usize {
+fn enough(ground: &Ground) -> usize {
     match engines::setting("STOCKROOM_SOAK").as_deref() {
         Some("1") => 1_000_000,
+        _ if ground.is_far() => 800,
         _ => 10_000,
     }
 }
@@ -64,7 +65,7 @@ async fn what_callers_at_once_are_told_about_a_sku_has_an_order(ground: Ground) 
         .map(|number| Caller::new(number, shops[number % 2].clone(), Arc::clone(&clock)))
         .collect();
     let (mut calls, mut refused, mut histories) = (0, 0, 0);
-    while calls < enough() {
+    while calls < enough(&ground) {
         let began = shelves(&shops[0]).await;
         let mut noted;
         (callers, noted) = window(callers, &mut dice).await;

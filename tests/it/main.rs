@@ -15,6 +15,8 @@ mod crash;
 #[cfg(test)]
 mod durability;
 #[cfg(test)]
+mod dynamodb;
+#[cfg(test)]
 mod failover;
 #[cfg(test)]
 mod feed;

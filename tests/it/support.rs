@@ -57,6 +57,11 @@ pub(crate) fn postgres(case: Case) {
     run(case, Ground::postgres());
 }
 
+/// Runs a case on DynamoDB, if there is one.
+pub(crate) fn dynamodb(case: Case) {
+    run(case, Ground::dynamodb());
+}
+
 fn run(case: Case, ground: impl Future<Output = Option<Ground>>) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)

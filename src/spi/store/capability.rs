@@ -6,7 +6,7 @@ use crate::model::Aggregate;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Capability {
-    /// Name of the engine, as used in errors and metrics: `sqlite`, `postgresql`.
+    /// Name of the engine, as used in errors and metrics: `sqlite`, `postgresql`, `dynamodb`.
     pub engine: &'static str,
     /// Aggregates that it holds.
     pub aggregates: &'static [Aggregate],
@@ -14,7 +14,8 @@ pub struct Capability {
     pub limits: Limits,
     /// Whether products can be listed by category, price and availability.
     pub product_lists: bool,
-    /// Whether reads always see every commit that returned before them.
+    /// Whether reads always see every commit that returned before them. Reads by key always do; where this is false, lists may be
+    /// behind by moments.
     pub reads_own_writes: bool,
 }
 

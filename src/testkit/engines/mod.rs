@@ -21,6 +21,8 @@
 //! ```
 
 #[cfg(unix)]
+mod dynamodb;
+#[cfg(unix)]
 mod folder;
 #[cfg(unix)]
 mod locate;
@@ -39,6 +41,8 @@ mod url;
 
 use std::io::Write;
 
+#[cfg(unix)]
+pub use self::dynamodb::DynamoDb;
 #[cfg(unix)]
 pub use self::pgbouncer::PgBouncer;
 #[cfg(unix)]

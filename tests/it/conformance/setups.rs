@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use stockroom::Result;
+use stockroom::backend::DynamoOptions;
+use stockroom::backend::DynamoStore;
+use stockroom::backend::Migrate;
 use stockroom::backend::PostgresOptions;
 use stockroom::backend::PostgresStore;
 use stockroom::backend::SqliteOptions;
@@ -113,4 +116,41 @@ impl Setup for OnPostgres {
 /// The name of a schema that is not there yet.
 pub(super) fn schema() -> String {
     format!("conformance_{}", Uuid::now_v7().simple())
+}
+
+/// Table prefixes of one DynamoDB Local.
+pub(super) struct OnDynamoDb(String);
+
+impl OnDynamoDb {
+    /// The server that the tests of this process share; `None` when there is none and that is allowed.
+    pub(super) async fn start() -> Option<Self> {
+        let server = engines::require(engines::DynamoDb::shared().await).unwrap()?;
+        Some(Self(server.url().to_owned()))
+    }
+
+    /// A fresh prefix on the server.
+    pub(super) fn options(&self) -> DynamoOptions {
+        DynamoOptions::new(format!("conformance-{}-", Uuid::now_v7().simple()))
+            .region("eu-central-1")
+            .endpoint(&self.0)
+            .credentials("local", "local", None)
+            .migrate(Migrate::Apply)
+            // The server shares a machine with everything else.
+            .attempt_timeout(std::time::Duration::from_secs(15))
+    }
+}
+
+async fn dynamodb_again(options: DynamoOptions) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(DynamoStore::connect(options).await?))
+}
+
+#[async_trait]
+impl Setup for OnDynamoDb {
+    async fn fresh(&self) -> Result<Harness> {
+        let options = self.options();
+        let store = Arc::new(DynamoStore::connect(options.clone()).await?);
+        let clock = Arc::clone(&store);
+        let harness = Harness::new(store, move |by| clock.shift_clock(by));
+        Ok(harness.opened_again(move || dynamodb_again(options.clone())))
+    }
 }

@@ -15,7 +15,7 @@ use crate::support::on;
 use crate::support::sku;
 use crate::support::units;
 
-on!([memory file postgres]
+on!([memory file postgres dynamodb]
     ten_adds_to_one_cart_at_once_all_count
     one_sku_with_two_option_sets_is_two_lines_and_one_stock
     an_add_that_meets_an_order_is_in_the_order_or_refused

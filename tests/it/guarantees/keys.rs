@@ -12,7 +12,7 @@ use crate::support::crowd;
 use crate::support::key;
 use crate::support::on;
 
-on!([memory file postgres]
+on!([memory file postgres dynamodb]
     thirty_two_callers_with_one_key_get_one_order
     the_same_key_with_another_request_is_refused
     a_repetition_is_answered_after_the_stock_is_gone

@@ -26,7 +26,7 @@ use crate::support::on;
 use crate::support::reference;
 use crate::support::usd;
 
-on!([memory file postgres]
+on!([memory file postgres dynamodb]
     held_stock_cannot_be_bought_by_another
     a_hold_that_ended_during_payment_is_renewed_while_there_is_stock
     a_hold_that_ended_during_payment_is_served_from_elsewhere

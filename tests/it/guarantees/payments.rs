@@ -23,7 +23,7 @@ use crate::support::crowd;
 use crate::support::key;
 use crate::support::on;
 
-on!([memory file postgres]
+on!([memory file postgres dynamodb]
     thirty_two_callers_with_one_key_call_the_provider_once
     who_cannot_wait_is_told_that_it_is_in_flight
     a_lease_that_has_ended_is_taken_over_with_the_same_provider_key

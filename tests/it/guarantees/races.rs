@@ -26,7 +26,7 @@ use crate::support::key;
 use crate::support::on;
 use crate::support::reference;
 
-on!([memory file postgres]
+on!([memory file postgres dynamodb]
     a_cancel_before_the_capture_makes_the_money_due_back
     a_cancel_after_the_capture_makes_the_money_due_back
     a_cancel_at_the_moment_of_the_capture_makes_the_money_due_back

@@ -13,12 +13,12 @@ use crate::support::key;
 use crate::support::on;
 use crate::support::share;
 
-on!([memory file postgres]
+on!([memory file postgres dynamodb]
     a_thousand_units_are_sold_exactly
     two_skus_in_opposite_order_never_get_in_each_others_way
     held_units_go_to_the_order_that_has_the_hold
 );
-on!([file postgres] two_shops_on_one_database_sell_exactly);
+on!([file postgres dynamodb] two_shops_on_one_database_sell_exactly);
 
 async fn a_thousand_units_are_sold_exactly(ground: Ground) {
     let shop = ground.open().await;

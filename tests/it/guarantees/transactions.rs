@@ -17,7 +17,7 @@ use crate::support::on;
 use crate::support::share;
 use crate::support::sku;
 
-on!([memory file postgres]
+on!([memory file postgres dynamodb]
     a_closure_that_another_write_overtook_runs_again_on_what_is_there
     conflicting_closures_lose_no_update
     units_that_are_moved_by_many_are_neither_lost_nor_made

@@ -8,6 +8,9 @@ use std::sync::Arc;
 use sqlx::AssertSqlSafe;
 use sqlx::Connection as _;
 use sqlx::Row as _;
+use stockroom::DynamoOptions;
+use stockroom::DynamoStore;
+use stockroom::Migrate;
 use stockroom::PostgresOptions;
 use stockroom::PostgresStore;
 use stockroom::SqliteOptions;
@@ -32,6 +35,7 @@ enum Place {
     Memory,
     File(String),
     Postgres { url: String, schema: String },
+    DynamoDb { url: String, prefix: String },
 }
 
 #[derive(Debug)]
@@ -68,6 +72,18 @@ impl Ground {
     pub(crate) async fn postgres() -> Option<Self> {
         let server = engines::require(engines::Postgres::shared().await).unwrap()?;
         Some(Self::at(server.url()))
+    }
+
+    /// A table prefix of the DynamoDB that all tests share.
+    pub(crate) async fn dynamodb() -> Option<Self> {
+        let server = engines::require(engines::DynamoDb::shared().await).unwrap()?;
+        Some(Self {
+            place: Place::DynamoDb {
+                url: server.url().to_owned(),
+                prefix: format!("it-{}-", Uuid::now_v7().simple()),
+            },
+            folder: None,
+        })
     }
 
     /// A schema of the server at this address. Its sessions are named after the schema.
@@ -119,20 +135,25 @@ impl Ground {
     pub(crate) fn url(&self) -> &str {
         match &self.place {
             Place::Memory => "sqlite::memory:",
-            Place::File(url) | Place::Postgres { url, .. } => url,
+            Place::File(url) | Place::Postgres { url, .. } | Place::DynamoDb { url, .. } => url,
         }
     }
 
     pub(crate) fn schema(&self) -> Option<&str> {
         match &self.place {
             Place::Postgres { schema, .. } => Some(schema),
-            Place::Memory | Place::File(_) => None,
+            Place::Memory | Place::File(_) | Place::DynamoDb { .. } => None,
         }
     }
 
     /// The folder of a file's ground.
     pub(crate) fn folder(&self) -> Option<&Path> {
         self.folder.as_ref().map(|folder| folder.0.as_path())
+    }
+
+    /// Whether each call takes so long that fewer of them have to do.
+    pub(crate) fn is_far(&self) -> bool {
+        matches!(self.place, Place::DynamoDb { .. })
     }
 
     /// Whether several shops can be opened on it.
@@ -151,6 +172,21 @@ impl Ground {
             Place::Memory | Place::File(_) => {
                 let options = SqliteOptions::new(self.url()).readers(readers);
                 let store = Arc::new(SqliteStore::open(options).await.unwrap());
+                let clock = Arc::clone(&store);
+                Shop::new(Stockroom::builder().store_arc(store), move |by| {
+                    clock.shift_clock(by)
+                })
+                .await
+            }
+            Place::DynamoDb { url, prefix } => {
+                let options = DynamoOptions::new(prefix)
+                    .region("eu-central-1")
+                    .endpoint(url)
+                    .credentials("local", "local", None)
+                    .migrate(Migrate::Apply)
+                    // The server shares a machine with everything else.
+                    .attempt_timeout(std::time::Duration::from_secs(15));
+                let store = Arc::new(DynamoStore::connect(options).await.unwrap());
                 let clock = Arc::clone(&store);
                 Shop::new(Stockroom::builder().store_arc(store), move |by| {
                     clock.shift_clock(by)
@@ -197,6 +233,7 @@ impl Ground {
     pub(crate) async fn texts(&self, sql: &str) -> Vec<String> {
         match &self.place {
             Place::Memory => panic!("a shop in memory cannot be looked at from outside"),
+            Place::DynamoDb { .. } => panic!("DynamoDB does not speak SQL"),
             Place::File(url) => {
                 let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
                 let rows = sqlx::query(AssertSqlSafe(sql.to_owned()))
@@ -244,14 +281,14 @@ impl Ground {
             Place::Postgres { schema, .. } => format!(
                 "SELECT table_name::text FROM information_schema.tables WHERE table_schema = '{schema}'"
             ),
-            Place::Memory | Place::File(_) => {
+            Place::Memory | Place::File(_) | Place::DynamoDb { .. } => {
                 "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'stockroom%'".to_owned()
             }
         };
         for table in self.texts(&tables).await {
             let sql = match &self.place {
                 Place::Postgres { .. } => format!("SELECT t::text FROM {table} AS t ORDER BY 1"),
-                Place::Memory | Place::File(_) => {
+                Place::Memory | Place::File(_) | Place::DynamoDb { .. } => {
                     let columns = self
                         .texts(&format!("SELECT name FROM pragma_table_info('{table}')"))
                         .await;

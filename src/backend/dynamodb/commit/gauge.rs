@@ -1,0 +1,64 @@
+//! Counts what the committer does.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Instant;
+
+use super::QUEUE;
+use crate::spi::store::CommitStatus;
+
+/// What all tasks of a committer count together.
+#[derive(Debug, Default)]
+pub(super) struct Gauge(Mutex<CommitStatus>);
+
+/// A place in the queue.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    gauge: Arc<Gauge>,
+    since: Instant,
+}
+
+impl Gauge {
+    fn count(&self) -> MutexGuard<'_, CommitStatus> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place in the queue; `None` when it is full.
+    pub(super) fn enter(self: &Arc<Self>) -> Option<Ticket> {
+        let mut status = self.count();
+        if status.waiting >= QUEUE as u64 {
+            status.turned_away += 1;
+            return None;
+        }
+        status.waiting += 1;
+        Some(Ticket {
+            gauge: Arc::clone(self),
+            since: Instant::now(),
+        })
+    }
+
+    /// A batch of so many write sets.
+    pub(super) fn batch(&self, sets: usize) {
+        self.count().sizes.add(sets as u64);
+    }
+
+    /// A transaction.
+    pub(super) fn round(&self) {
+        self.count().rounds += 1;
+    }
+
+    pub(super) fn status(&self) -> CommitStatus {
+        self.count().clone()
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let waited = u64::try_from(self.since.elapsed().as_micros());
+        let mut status = self.gauge.count();
+        status.waiting -= 1;
+        status.queued.add(waited.unwrap_or(u64::MAX));
+    }
+}

@@ -1,0 +1,373 @@
+//! The changes of a transaction as the service is sent them: every item under the condition that it still is as it was read.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::ConditionCheck;
+use aws_sdk_dynamodb::types::Delete;
+use aws_sdk_dynamodb::types::Put;
+use aws_sdk_dynamodb::types::TransactWriteItem;
+use uuid::Uuid;
+
+use super::facts::Facts;
+use super::trial::OWNER;
+use super::world::Changes;
+use super::world::Log;
+use crate::backend::dynamodb::error::Class;
+use crate::backend::dynamodb::error::failure;
+use crate::backend::dynamodb::error::timeout;
+use crate::backend::dynamodb::fetch::incomplete;
+use crate::backend::dynamodb::item::Map;
+use crate::backend::dynamodb::item::Read as _;
+use crate::backend::dynamodb::item::Write as _;
+use crate::backend::dynamodb::keys::Key;
+use crate::backend::dynamodb::records::TTL;
+use crate::backend::dynamodb::records::change;
+use crate::backend::dynamodb::tables::Table;
+use crate::backend::dynamodb::wire::Wire;
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::error::Result;
+use crate::model::micros;
+use crate::resilience::Deadline;
+
+/// The number of the last change of an aggregate; it goes on rising when the aggregate is removed and created anew.
+const LAST_CHANGE: &str = "last_change";
+
+/// How long a removed aggregate is told of, in seconds: longer than the day for which streams keep their records.
+const TOLD: i64 = 30 * 86_400;
+
+/// How long a transaction is remembered, in seconds: far longer than anyone asks for its outcome.
+const REMEMBERED: i64 = 7 * 86_400;
+
+/// How a transaction ended.
+#[derive(Debug)]
+pub(super) enum Sent {
+    /// It is through.
+    Applied,
+    /// An item was not as it had been read; nothing was written.
+    Moved,
+    /// Another transaction was at work on an item, or the service throttles; nothing was written.
+    Busy(Error),
+    /// It was refused for good; nothing was written.
+    Failed(Error),
+    /// Whether it is through, or still will be, is not known.
+    Doubtful(Error),
+}
+
+/// The condition under which an item is written.
+struct Guard {
+    text: Option<&'static str>,
+    value: Option<AttributeValue>,
+}
+
+impl Guard {
+    /// Written whatever is there.
+    const NONE: Self = Self {
+        text: None,
+        value: None,
+    };
+    const ABSENT: Self = Self::text("attribute_not_exists(pk)");
+    const PRESENT: Self = Self::text("attribute_exists(pk)");
+
+    const fn text(text: &'static str) -> Self {
+        Self {
+            text: Some(text),
+            value: None,
+        }
+    }
+
+    fn was(text: &'static str, value: AttributeValue) -> Self {
+        Self {
+            text: Some(text),
+            value: Some(value),
+        }
+    }
+
+    fn version(stored: i64) -> Self {
+        match stored {
+            0 => Self::text("attribute_not_exists(v)"),
+            stored => Self::was("v = :was", AttributeValue::N(stored.to_string())),
+        }
+    }
+
+    /// `owner` is a word of the service's own.
+    fn names(&self) -> Option<HashMap<String, String>> {
+        self.text.filter(|text| text.contains("#owner"))?;
+        Some(HashMap::from([("#owner".to_owned(), OWNER.to_owned())]))
+    }
+
+    fn values(&self) -> Option<Map> {
+        let value = self.value.clone()?;
+        Some(Map::from([(":was".to_owned(), value)]))
+    }
+}
+
+/// The items of a transaction.
+pub(super) struct Composer<'a> {
+    pub(super) wire: &'a Wire,
+    pub(super) facts: &'a Facts,
+}
+
+impl Composer<'_> {
+    /// What is sent for these changes; nothing where nothing is written or checked.
+    pub(super) fn compose(&self, commit: Uuid, changes: &Changes) -> Result<Vec<TransactWriteItem>> {
+        let mut sent = Vec::new();
+        for (key, item) in &changes.items {
+            let log = changes.logs.get(key);
+            match (item, log) {
+                (Some(item), Some(log)) => sent.extend(self.aggregate(key, item.clone(), log)?),
+                (None, Some(log)) => sent.extend(self.removed(key, log)?),
+                (item, None) => sent.extend(self.other(key, item.as_ref())?),
+            }
+        }
+        for (key, version) in &changes.checks {
+            if !changes.items.contains_key(key) {
+                sent.push(self.check(key, *version)?);
+            }
+        }
+        if !changes.items.is_empty() {
+            sent.push(self.commit_item(commit)?);
+        }
+        Ok(sent)
+    }
+
+    /// An aggregate as it becomes, with what happened to it, and the item of its history.
+    ///
+    /// What happened stands in the root too: streams tell the changes of one item in their order, and of different items in
+    /// none.
+    fn aggregate(&self, key: &Key, mut item: Map, log: &Log) -> Result<[TransactWriteItem; 2]> {
+        let number = self.number(key)?;
+        self.head(&mut item, log, number);
+        let guard = Guard::version(self.facts.version(key)?);
+        Ok([self.put(key, item, &guard)?, self.history(log, number)?])
+    }
+
+    /// What is left of an aggregate that is removed: no version, but what happened last.
+    fn removed(&self, key: &Key, log: &Log) -> Result<[TransactWriteItem; 2]> {
+        let number = self.number(key)?;
+        let mut item = Map::new();
+        self.head(&mut item, log, number);
+        item.int(TTL, self.seconds() + TOLD);
+        let guard = Guard::version(self.facts.version(key)?);
+        Ok([self.put(key, item, &guard)?, self.history(log, number)?])
+    }
+
+    fn head(&self, item: &mut Map, log: &Log, number: i64) {
+        let at = micros(self.facts.now);
+        change::write_head(item, (log.row.0, &log.row.1), log.version, at, &log.deeds);
+        item.int(LAST_CHANGE, number);
+    }
+
+    fn number(&self, key: &Key) -> Result<i64> {
+        let last = self
+            .facts
+            .items
+            .get(key)
+            .map(|item| item.opt_get_int(LAST_CHANGE));
+        Ok(match last.transpose()?.flatten() {
+            Some(last) => last.saturating_add(1),
+            None => micros(self.facts.now),
+        })
+    }
+
+    fn history(&self, log: &Log, number: i64) -> Result<TransactWriteItem> {
+        let key = Key::change(log.row.0, &log.row.1, number);
+        let place = (number, log.version, micros(self.facts.now));
+        let item = change::write((log.row.0, &log.row.1), place, &log.deeds, &log.moves);
+        self.put(&key, item, &Guard::ABSENT)
+    }
+
+    /// A unique key, a line of a hold, or the pointer to a payment.
+    fn other(&self, key: &Key, item: Option<&Map>) -> Result<Option<TransactWriteItem>> {
+        let guard = match key.table {
+            Table::Keys => match (self.owner(key), item.and_then(|item| item.get(OWNER))) {
+                (was, is) if was == is => return Ok(None),
+                (Some(was), _) => Guard::was("#owner = :was", was.clone()),
+                (None, _) => Guard::ABSENT,
+            },
+            Table::Inventory => match (self.is_known_line(key), item) {
+                (false, None) => return Ok(None),
+                (false, Some(_)) => Guard::ABSENT,
+                (true, _) => Guard::PRESENT,
+            },
+            // It says nothing that its payment does not say, and the payment has a guard.
+            Table::Orders | Table::Catalogue | Table::Carts => Guard::NONE,
+        };
+        match item {
+            Some(item) => self.put(key, item.clone(), &guard).map(Some),
+            None => self.delete(key, &guard).map(Some),
+        }
+    }
+
+    fn owner(&self, key: &Key) -> Option<&AttributeValue> {
+        self.facts.items.get(key)?.get(OWNER)
+    }
+
+    fn is_known_line(&self, key: &Key) -> bool {
+        let mut over = self.facts.over.values().flat_map(|over| &over.lines);
+        self.facts.items.contains_key(key) || over.any(|line| line.key() == *key)
+    }
+
+    fn commit_item(&self, commit: Uuid) -> Result<TransactWriteItem> {
+        let mut item = Map::new();
+        item.int("at", micros(self.facts.now));
+        item.int(TTL, self.seconds() + REMEMBERED);
+        self.put(&Key::commit(commit), item, &Guard::ABSENT)
+    }
+
+    fn seconds(&self) -> i64 {
+        self.facts.now.unix_timestamp()
+    }
+
+    fn put(&self, key: &Key, mut item: Map, guard: &Guard) -> Result<TransactWriteItem> {
+        item.extend(key.attributes());
+        let put = Put::builder()
+            .table_name(self.wire.name(key.table))
+            .set_item(Some(item))
+            .set_condition_expression(guard.text.map(str::to_owned))
+            .set_expression_attribute_names(guard.names())
+            .set_expression_attribute_values(guard.values())
+            .build()
+            .map_err(incomplete)?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    fn delete(&self, key: &Key, guard: &Guard) -> Result<TransactWriteItem> {
+        let delete = Delete::builder()
+            .table_name(self.wire.name(key.table))
+            .set_key(Some(key.attributes()))
+            .set_condition_expression(guard.text.map(str::to_owned))
+            .set_expression_attribute_names(guard.names())
+            .set_expression_attribute_values(guard.values())
+            .build()
+            .map_err(incomplete)?;
+        Ok(TransactWriteItem::builder().delete(delete).build())
+    }
+
+    fn check(&self, key: &Key, version: i64) -> Result<TransactWriteItem> {
+        let guard = Guard::version(version);
+        let check = ConditionCheck::builder()
+            .table_name(self.wire.name(key.table))
+            .set_key(Some(key.attributes()))
+            .set_condition_expression(guard.text.map(str::to_owned))
+            .set_expression_attribute_values(guard.values())
+            .build()
+            .map_err(incomplete)?;
+        Ok(TransactWriteItem::builder().condition_check(check).build())
+    }
+}
+
+impl Wire {
+    /// Sends a transaction once. The service takes the same token with the same items for one transaction, for ten minutes.
+    pub(super) async fn transact(
+        &self,
+        commit: Uuid,
+        items: Vec<TransactWriteItem>,
+        deadline: Deadline,
+    ) -> Sent {
+        let call = self
+            .client
+            .transact_write_items()
+            .client_request_token(commit.to_string())
+            .set_transact_items(Some(items))
+            .send();
+        match deadline.min(self.attempt_timeout).bound(call).await {
+            Some(Ok(_)) => Sent::Applied,
+            Some(Err(error)) => ended(error),
+            None => Sent::Doubtful(timeout()),
+        }
+    }
+}
+
+fn ended(error: SdkError<TransactWriteItemsError>) -> Sent {
+    if let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() {
+        let reasons = cancelled.cancellation_reasons();
+        let codes: Vec<String> = reasons.iter().filter_map(|reason| reason.code.clone()).collect();
+        return by_reasons(codes.iter().map(String::as_str), failure(error).error);
+    }
+    let failed = failure(error);
+    match failed.class {
+        Class::Again => Sent::Busy(failed.error),
+        Class::Doubtful => Sent::Doubtful(failed.error),
+        Class::Final | Class::Condition => Sent::Failed(failed.error),
+    }
+}
+
+/// What the reasons for which the items of a transaction were cancelled come to together.
+fn by_reasons<'a>(codes: impl Iterator<Item = &'a str>, error: Error) -> Sent {
+    let mut sent = None;
+    for code in codes {
+        match code {
+            "None" => {}
+            // Read again: whoever is at work on another item is done by then.
+            "ConditionalCheckFailed" => sent = Some(Sent::Moved),
+            "TransactionConflict" | "DuplicateItem" => {
+                sent = sent.or_else(|| {
+                    Some(Sent::Busy(busy(
+                        &error,
+                        "another transaction is at work on an item",
+                    )))
+                });
+            }
+            "ThrottlingError" | "ProvisionedThroughputExceeded" | "RequestLimitExceeded" => {
+                sent = sent.or_else(|| Some(Sent::Busy(busy(&error, "the service throttles"))));
+            }
+            "ItemCollectionSizeLimitExceeded" => return Sent::Failed(refused(&error, ErrorKind::TooLarge)),
+            _ => return Sent::Failed(refused(&error, ErrorKind::Internal)),
+        }
+    }
+    sent.unwrap_or_else(|| Sent::Failed(refused(&error, ErrorKind::Internal)))
+}
+
+fn busy(cause: &Error, message: &'static str) -> Error {
+    Error::new(ErrorKind::Unavailable, message).caused_by(cause.clone())
+}
+
+fn refused(cause: &Error, kind: ErrorKind) -> Error {
+    Error::new(kind, "the service refused the transaction").caused_by(cause.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(codes: &[&str]) -> Sent {
+        by_reasons(
+            codes.iter().copied(),
+            Error::new(ErrorKind::Conflict, "cancelled"),
+        )
+    }
+
+    #[test]
+    fn it_is_sent_again_as_it_is_only_if_every_reason_is_of_the_moment() {
+        assert!(matches!(sent(&["None", "TransactionConflict"]), Sent::Busy(_)));
+        assert!(matches!(
+            sent(&["ThrottlingError", "TransactionConflict"]),
+            Sent::Busy(_)
+        ));
+        assert!(matches!(
+            sent(&["TransactionConflict", "ConditionalCheckFailed"]),
+            Sent::Moved
+        ));
+        assert!(matches!(
+            sent(&["ConditionalCheckFailed", "ThrottlingError"]),
+            Sent::Moved
+        ));
+        assert!(matches!(
+            sent(&["ConditionalCheckFailed", "ValidationError"]),
+            Sent::Failed(_)
+        ));
+        assert!(matches!(sent(&["None"]), Sent::Failed(_)));
+    }
+
+    #[test]
+    fn a_full_partition_is_too_large() {
+        let Sent::Failed(error) = sent(&["ItemCollectionSizeLimitExceeded"]) else {
+            panic!("it was refused for good");
+        };
+        assert!(error.is(ErrorKind::TooLarge));
+    }
+}

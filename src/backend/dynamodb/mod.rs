@@ -1,0 +1,178 @@
+//! DynamoDB: five tables under one prefix, transactions that prove what was read, keyed reads that see every commit.
+//!
+//! - A write set is one `TransactWriteItems`: what it rests on is read, tried in memory, and written under the condition that
+//!   nothing moved (`commit/`).
+//! - Reads by key are strongly consistent; lists come by indexes, which may be behind by moments (`read/`).
+//! - docs/dynamodb.md tells layout, limits and cost.
+
+mod clock;
+mod commit;
+mod coordination;
+mod epoch;
+mod error;
+mod fetch;
+mod item;
+mod json;
+mod keys;
+mod letters;
+mod options;
+mod read;
+mod records;
+mod schema;
+mod streams;
+mod tables;
+mod wire;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub use options::DynamoOptions;
+
+use self::commit::Committer;
+use self::coordination::DynamoCoordination;
+use self::epoch::Epoch;
+use self::streams::DynamoChanges;
+use self::wire::Wire;
+use crate::error::Result;
+use crate::model::Aggregate;
+use crate::resilience::Deadline;
+use crate::spi::changes::ChangeSource;
+use crate::spi::changes::Coordination;
+use crate::spi::store::Capability;
+use crate::spi::store::CommitStatus;
+use crate::spi::store::Committed;
+use crate::spi::store::Limits;
+use crate::spi::store::Readers;
+use crate::spi::store::Store;
+use crate::spi::store::WriteSet;
+
+/// What one transaction holds: a hundred items, one of which is the commit's own, and 4 MB.
+const LIMITS: Limits = Limits {
+    operations: 99,
+    bytes: 4_000_000,
+};
+
+const CAPABILITY: Capability = capability();
+
+const fn capability() -> Capability {
+    let mut capability = Capability::new(
+        "dynamodb",
+        &[
+            Aggregate::Product,
+            Aggregate::Cart,
+            Aggregate::Order,
+            Aggregate::Payment,
+            Aggregate::Level,
+        ],
+        LIMITS,
+    );
+    // Lists come by indexes, which the service keeps up to date a moment later.
+    capability.reads_own_writes = false;
+    capability
+}
+
+/// How long opening may take: the making of the tables included.
+const OPENING: Duration = Duration::from_secs(120);
+
+/// A shop on DynamoDB.
+///
+/// - One write set is one transaction of at most 100 items and 4 MB; past that it is `TooLarge`, and nothing is sent.
+/// - Reads by id, slug, SKU, key, order and reference see every commit that returned before; lists of products and orders, and
+///   the holds that are over, come by indexes that may be behind by moments.
+/// - What expires goes by the clock of the process: keep it synchronised.
+/// - Its feed is made of the tables' streams, which keep a day: a sink that stays away for longer has to begin anew.
+#[derive(Debug)]
+pub struct DynamoStore {
+    wire: Arc<Wire>,
+    readers: Readers,
+    committer: Committer,
+    epoch: Epoch,
+    changes: Arc<DynamoChanges>,
+}
+
+impl DynamoStore {
+    /// Opens the tables, comparing them with what is needed.
+    ///
+    /// # Errors
+    /// - `Config`: no region, a prefix that no table can have, a table that is missing (unless
+    ///   [`Migrate::Apply`](crate::backend::Migrate::Apply) creates it) or has other keys or indexes.
+    /// - `Unauthenticated`: no credentials, or wrong or expired ones. `PermissionDenied`: they do not allow it.
+    /// - `Unavailable`, `Timeout`: the service cannot be reached.
+    pub async fn connect(options: DynamoOptions) -> Result<Self> {
+        // Boxed without its type: the client library nests futures so deep that callers would run into the compiler's limits.
+        let opening: Pin<Box<dyn Future<Output = Result<Self>> + Send>> = Box::pin(Self::open(options));
+        opening.await
+    }
+
+    async fn open(options: DynamoOptions) -> Result<Self> {
+        let wire = Arc::new(Wire::new(&options)?);
+        let deadline = Deadline::within(OPENING);
+        schema::prepare(&wire, options.migrate, deadline).await?;
+        let epoch = Epoch::new(Epoch::read(&wire, deadline).await?);
+        Ok(Self {
+            readers: read::readers(&wire),
+            committer: Committer::start(wire.clone(), epoch.clone()),
+            changes: Arc::new(DynamoChanges::new(wire.clone(), epoch.clone())),
+            wire,
+            epoch,
+        })
+    }
+
+    /// Moves the store's clock, for tests of what expires.
+    #[cfg(feature = "testkit")]
+    pub fn shift_clock(&self, by: Duration) {
+        self.wire.clock.shift(by);
+    }
+}
+
+#[async_trait]
+impl Store for DynamoStore {
+    fn capability(&self) -> &Capability {
+        &CAPABILITY
+    }
+
+    fn readers(&self) -> &Readers {
+        &self.readers
+    }
+
+    fn tolerant(&self, _bound: Duration) -> Option<Readers> {
+        None
+    }
+
+    fn epoch(&self) -> i64 {
+        self.epoch.get()
+    }
+
+    fn changes(&self) -> Option<Arc<dyn ChangeSource>> {
+        Some(self.changes.clone())
+    }
+
+    fn coordination(&self) -> Option<Arc<dyn Coordination>> {
+        Some(Arc::new(DynamoCoordination(self.wire.clone())))
+    }
+
+    async fn commit(&self, set: WriteSet, deadline: Deadline) -> Result<Committed> {
+        self.epoch.check(&set)?;
+        self.committer.commit(set, deadline).await
+    }
+
+    fn commits(&self) -> CommitStatus {
+        self.committer.status()
+    }
+
+    async fn after_restore(&self, deadline: Deadline) -> Result<i64> {
+        self.epoch.raise(&self.wire, deadline).await
+    }
+
+    async fn ping(&self, deadline: Deadline) -> Result<()> {
+        Epoch::read(&self.wire, deadline).await.map(drop)
+    }
+
+    async fn close(&self) {
+        self.committer.close().await;
+        self.wire.close();
+    }
+}
