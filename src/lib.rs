@@ -23,6 +23,7 @@ mod checkout;
 mod repository;
 mod shop;
 
+pub use backend::InProcessCache;
 #[cfg(feature = "postgres")]
 pub use backend::PostgresOptions;
 #[cfg(feature = "postgres")]

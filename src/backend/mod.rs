@@ -1,9 +1,11 @@
 //! The engines, one folder each; no engine's crate is named outside of its folder.
 
+mod in_process;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 
 pub use crate::spi::store::Migrate;
+pub use in_process::InProcessCache;
 #[cfg(feature = "postgres")]
 pub use sql::PostgresOptions;
 #[cfg(feature = "postgres")]
