@@ -28,6 +28,10 @@ pub use backend::InProcessCache;
 pub use backend::PostgresOptions;
 #[cfg(feature = "postgres")]
 pub use backend::PostgresStore;
+#[cfg(feature = "redis")]
+pub use backend::RedisCache;
+#[cfg(feature = "redis")]
+pub use backend::RedisOptions;
 #[cfg(feature = "sqlite")]
 pub use backend::SqliteOptions;
 #[cfg(feature = "sqlite")]

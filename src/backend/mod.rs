@@ -1,11 +1,17 @@
 //! The engines, one folder each; no engine's crate is named outside of its folder.
 
 mod in_process;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 
 pub use crate::spi::store::Migrate;
 pub use in_process::InProcessCache;
+#[cfg(feature = "redis")]
+pub use redis::RedisCache;
+#[cfg(feature = "redis")]
+pub use redis::RedisOptions;
 #[cfg(feature = "postgres")]
 pub use sql::PostgresOptions;
 #[cfg(feature = "postgres")]

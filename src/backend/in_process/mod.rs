@@ -127,7 +127,10 @@ impl InProcessCache {
             return Err(Error::new(ErrorKind::Unavailable, "the cache is closed"));
         }
         if deadline.is_over() {
-            return Err(Error::new(ErrorKind::Timeout, "the deadline was over before the cache was asked"));
+            return Err(Error::new(
+                ErrorKind::Timeout,
+                "the deadline was over before the cache was asked",
+            ));
         }
         Ok(self.kept.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -84,13 +84,33 @@ mod tests {
     fn strange_names_stay_apart_and_are_safe_to_send() {
         let long = "x".repeat(10_000);
         let names = [
-            "", " ", "\r\n", "a b", "a\u{0}b", "日本語", "{a}", "{b}", "a:b", "~", "a", &long, &long[1..],
+            "",
+            " ",
+            "\r\n",
+            "a b",
+            "a\u{0}b",
+            "日本語",
+            "{a}",
+            "{b}",
+            "a:b",
+            "~",
+            "a",
+            &long,
+            &long[1..],
         ];
-        let keys: BTreeSet<_> = names.iter().map(|name| CacheKey::new("shop", "kind", name)).collect();
+        let keys: BTreeSet<_> = names
+            .iter()
+            .map(|name| CacheKey::new("shop", "kind", name))
+            .collect();
         assert_eq!(keys.len(), names.len());
         for key in keys {
             assert!(key.as_str().len() <= 200, "{key}");
-            assert!(key.as_str().chars().all(|c| c.is_ascii_graphic() && c != '{' && c != '}'), "{key}");
+            assert!(
+                key.as_str()
+                    .chars()
+                    .all(|c| c.is_ascii_graphic() && c != '{' && c != '}'),
+                "{key}"
+            );
         }
     }
 

@@ -107,12 +107,8 @@ pub trait SharedCache: Debug + Send + Sync {
     ///
     /// # Errors
     /// As for [`hold`](Self::hold).
-    async fn renew(
-        &self,
-        keys: &[CacheKey],
-        hold: (Writer, Duration),
-        deadline: Deadline,
-    ) -> Result<Renewed>;
+    async fn renew(&self, keys: &[CacheKey], hold: (Writer, Duration), deadline: Deadline)
+    -> Result<Renewed>;
 
     /// Drops values and makes leases void: from the return on, nothing older than what was written is served.
     ///

@@ -1,0 +1,4 @@
+//! The cache: its contract on every engine, and the shop with it.
+
+mod conformance;
+mod setups;
