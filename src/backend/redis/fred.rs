@@ -179,7 +179,12 @@ impl RespClient for FredClient {
 
     fn follow(&self, channel: Channel, follower: Arc<dyn Follower>) {
         let listener = Listener::new(&channel, follower);
-        let task = listen(self.builder.clone(), channel, listener, self.closing.subscribe());
+        let task = listen(
+            (self.builder.clone(), self.pool.clone()),
+            channel,
+            listener,
+            self.closing.subscribe(),
+        );
         tokio::spawn(task);
     }
 
@@ -191,8 +196,10 @@ impl RespClient for FredClient {
 }
 
 /// Follows a channel on a connection of its own until the cache is closed.
+///
+/// Markers go by the connections for commands: a connection that is subscribed may do nothing else before RESP3.
 async fn listen(
-    builder: Builder,
+    (builder, sender): (Builder, Pool),
     channel: Channel,
     mut listener: Listener,
     mut closing: watch::Receiver<bool>,
@@ -233,7 +240,7 @@ async fn listen(
                 if subscribed {
                     // Unsent or lost, it proves nothing, which is what it should.
                     let marker = listener.marker();
-                    let sender = client.with_options(&FredClient::options());
+                    let sender = sender.next().with_options(&FredClient::options());
                     drop(sender.publish::<(), _, _>(channel.name.as_str(), marker).await);
                 }
             }

@@ -23,12 +23,18 @@
 #[cfg(unix)]
 mod folder;
 #[cfg(unix)]
+mod light;
+#[cfg(unix)]
 mod locate;
+#[cfg(unix)]
+mod memcached;
 #[cfg(unix)]
 mod pgbouncer;
 pub(in crate::testkit) mod port;
 #[cfg(unix)]
 mod postgres;
+#[cfg(unix)]
+mod redis;
 #[cfg(unix)]
 mod server;
 #[cfg(test)]
@@ -40,9 +46,13 @@ mod url;
 use std::io::Write;
 
 #[cfg(unix)]
+pub use self::memcached::Memcached;
+#[cfg(unix)]
 pub use self::pgbouncer::PgBouncer;
 #[cfg(unix)]
 pub use self::postgres::Postgres;
+#[cfg(unix)]
+pub use self::redis::Redis;
 
 /// Why an engine is not there for a test.
 #[derive(Debug, thiserror::Error)]

@@ -9,6 +9,7 @@ use stockroom::testkit::cache::FaultyCacheSetup;
 use tokio::task::JoinSet;
 
 use super::setups::InProcess;
+use super::setups::OnRedis;
 
 /// Every ``- `word.word`:`` of the contract.
 fn bullets() -> BTreeSet<&'static str> {
@@ -40,6 +41,13 @@ async fn conforms(name: &str, setup: &dyn CacheSetup, excluded: &[&str]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn in_process_conforms() {
     conforms("in process", &InProcess, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn redis_conforms() {
+    if let Some(setup) = OnRedis::shared().await {
+        conforms("Redis", &setup, &[]).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

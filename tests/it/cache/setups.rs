@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use stockroom::InProcessCache;
+use stockroom::RedisCache;
 use stockroom::Result;
 use stockroom::testkit::cache::CacheHarness;
 use stockroom::testkit::cache::CacheSetup;
+use stockroom::testkit::engines;
+use stockroom::testkit::engines::Redis;
 
 /// In the memory of the test.
 pub(super) struct InProcess;
@@ -16,6 +19,26 @@ impl CacheSetup for InProcess {
     async fn fresh(&self) -> Result<CacheHarness> {
         let cache = InProcessCache::new();
         let another = cache.another();
+        Ok(CacheHarness::new(Arc::new(cache), Arc::new(another)))
+    }
+}
+
+/// On the Redis server at this address.
+pub(super) struct OnRedis(String);
+
+impl OnRedis {
+    /// On the server that the tests share, if it can be had.
+    pub(super) async fn shared() -> Option<Self> {
+        let server = engines::require(Redis::shared().await).unwrap()?;
+        Some(Self(server.url()))
+    }
+}
+
+#[async_trait]
+impl CacheSetup for OnRedis {
+    async fn fresh(&self) -> Result<CacheHarness> {
+        let cache = RedisCache::connect(self.0.as_str()).await?;
+        let another = RedisCache::connect(self.0.as_str()).await?;
         Ok(CacheHarness::new(Arc::new(cache), Arc::new(another)))
     }
 }
