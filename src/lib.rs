@@ -24,6 +24,10 @@ mod repository;
 mod shop;
 
 pub use backend::InProcessCache;
+#[cfg(feature = "memcached")]
+pub use backend::MemcachedCache;
+#[cfg(feature = "memcached")]
+pub use backend::MemcachedOptions;
 #[cfg(feature = "postgres")]
 pub use backend::PostgresOptions;
 #[cfg(feature = "postgres")]

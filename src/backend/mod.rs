@@ -1,6 +1,8 @@
 //! The engines, one folder each; no engine's crate is named outside of its folder.
 
 mod in_process;
+#[cfg(feature = "memcached")]
+mod memcached;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
@@ -8,6 +10,10 @@ mod sql;
 
 pub use crate::spi::store::Migrate;
 pub use in_process::InProcessCache;
+#[cfg(feature = "memcached")]
+pub use memcached::MemcachedCache;
+#[cfg(feature = "memcached")]
+pub use memcached::MemcachedOptions;
 #[cfg(feature = "redis")]
 pub use redis::RedisCache;
 #[cfg(feature = "redis")]

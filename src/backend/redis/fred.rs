@@ -216,6 +216,15 @@ async fn listen(
         tokio::select! {
             biased;
             _ = closing.changed() => break,
+            // Before the messages: a proof of before the gap must not be taken for one of after.
+            connected = connections.recv() => {
+                if matches!(connected, Err(RecvError::Closed)) {
+                    break;
+                }
+                // A new connection is subscribed to nothing: whatever was published until now may be lost.
+                listener.doubt();
+                subscribed = client.subscribe(channel.name.as_str()).await.is_ok();
+            }
             message = messages.recv() => match message {
                 Ok(message) => {
                     if let Some(text) = message.value.as_str() {
@@ -225,14 +234,6 @@ async fn listen(
                 Err(RecvError::Lagged(_)) => listener.doubt(),
                 Err(RecvError::Closed) => break,
             },
-            connected = connections.recv() => {
-                if matches!(connected, Err(RecvError::Closed)) {
-                    break;
-                }
-                // A new connection is subscribed to nothing: whatever was published until now may be lost.
-                listener.doubt();
-                subscribed = client.subscribe(channel.name.as_str()).await.is_ok();
-            }
             _ = marks.tick() => {
                 if !subscribed {
                     subscribed = client.is_connected() && client.subscribe(channel.name.as_str()).await.is_ok();

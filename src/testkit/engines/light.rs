@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use super::folder::Folder;
-use super::locate::folder_with;
+use super::locate::{Account, folder_with};
 use super::server::{PATIENCE, POLL, PORT_TRIES, Process, server_account, signal};
 use super::{EngineError, port};
 
@@ -28,6 +28,7 @@ pub(super) struct Kind {
 #[derive(Debug)]
 pub(super) struct Light {
     kind: Kind,
+    account: Option<Account>,
     extra: Vec<String>,
     process: Option<Process>,
     port: u16,
@@ -37,11 +38,14 @@ pub(super) struct Light {
 impl Light {
     pub(super) fn start(kind: Kind, extra: Vec<String>) -> Result<Self, EngineError> {
         let folder = Folder::create(kind.program)?;
-        if let Some(account) = server_account(&folder)? {
+        // Asked before the folder is given away: whose it is tells whether this is root.
+        let account = server_account(&folder)?;
+        if let Some(account) = account {
             Folder::give(folder.path(), account)?;
         }
         let mut light = Self {
             kind,
+            account,
             extra,
             process: None,
             port: 0,
@@ -113,6 +117,9 @@ impl Light {
         })?;
         let log = File::create(self.folder.path().join("server.log"))
             .map_err(EngineError::io("create a cache server's log"))?;
+        let errors = log
+            .try_clone()
+            .map_err(EngineError::io("create a cache server's log"))?;
         let mut command = Command::new(programs.join(kind.program));
         command
             .args((kind.arguments)(self.port))
@@ -120,9 +127,9 @@ impl Light {
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .stdout(log)
-            .stderr(Stdio::null())
+            .stderr(errors)
             .process_group(0);
-        if let Some(account) = server_account(&self.folder)? {
+        if let Some(account) = self.account {
             command.gid(account.group).uid(account.user);
         }
         let child = command.spawn().map_err(EngineError::io("start a cache server"))?;

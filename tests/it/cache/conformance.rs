@@ -9,6 +9,7 @@ use stockroom::testkit::cache::FaultyCacheSetup;
 use tokio::task::JoinSet;
 
 use super::setups::InProcess;
+use super::setups::OnMemcached;
 use super::setups::OnRedis;
 
 /// Every ``- `word.word`:`` of the contract.
@@ -47,6 +48,26 @@ async fn in_process_conforms() {
 async fn redis_conforms() {
     if let Some(setup) = OnRedis::shared().await {
         conforms("Redis", &setup, &[]).await;
+    }
+}
+
+/// What Memcached has no means for.
+const BEYOND_MEMCACHED: &[&str] = &[
+    "fill.floor",
+    "acquire.floor",
+    "hold.blocks",
+    "hold.voids",
+    "hold.several",
+    "hold.expires",
+    "hold.renew",
+    "push.told",
+    "push.sound",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn memcached_conforms() {
+    if let Some((setup, _second)) = OnMemcached::shared().await {
+        conforms("Memcached, two servers", &setup, BEYOND_MEMCACHED).await;
     }
 }
 
