@@ -18,6 +18,7 @@ pub mod spi;
 pub mod testkit;
 pub mod transaction;
 
+mod cache;
 mod changes;
 mod checkout;
 mod repository;
@@ -40,6 +41,14 @@ pub use backend::RedisOptions;
 pub use backend::SqliteOptions;
 #[cfg(feature = "sqlite")]
 pub use backend::SqliteStore;
+pub use cache::Cache;
+pub use cache::CachePolicy;
+pub use cache::CacheStats;
+pub use cache::Consistency;
+pub use cache::OnCacheDown;
+pub use cache::ShopCache;
+pub use cache::Strategy;
+pub use cache::Tiers;
 pub use changes::Changes;
 pub use changes::Redriven;
 pub use changes::SinkPolicy;

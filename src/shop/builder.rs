@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use super::Stockroom;
 use super::open;
+use crate::cache::Cache;
+use crate::cache::ShopCache;
 use crate::changes::Changes;
 use crate::changes::Relay;
 use crate::changes::Sink;
 use crate::changes::SinkPolicy;
+use crate::changes::StartAt;
 use crate::changes::Sweep;
 use crate::error::Error;
 use crate::error::ErrorKind;
@@ -33,6 +36,9 @@ const CART_EXPIRY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// How often expired holds are swept unless told otherwise.
 const SWEEP: Duration = Duration::from_secs(60);
+
+/// The name of the sink that repeats invalidations.
+const CACHE_SINK: &str = "stockroom.cache";
 
 /// Letters in the name of a sink.
 const LONGEST_NAME: usize = 64;
@@ -72,6 +78,7 @@ pub struct Builder {
     cart_expiry: Duration,
     currency: Currency,
     sinks: Vec<(String, Arc<dyn ChangeSink>, SinkPolicy)>,
+    cache: Option<Cache>,
     background: bool,
     sweep: Duration,
 }
@@ -103,6 +110,7 @@ impl Builder {
             cart_expiry: CART_EXPIRY,
             currency: Currency::USD,
             sinks: Vec::new(),
+            cache: None,
             background: true,
             sweep: SWEEP,
         }
@@ -163,6 +171,14 @@ impl Builder {
         self
     }
 
+    /// The cache in front of the store; none unless told otherwise.
+    ///
+    /// - A shared one follows the change feed as a sink of its own, which repeats what a writer could not invalidate.
+    pub fn cache(mut self, cache: Cache) -> Self {
+        self.cache = Some(cache);
+        self
+    }
+
     /// Someone who follows the changes of the shop, by a name of its own; may be called more than once.
     ///
     /// - Of the processes that name a sink, one feeds it at a time, from where the last one stopped.
@@ -204,7 +220,7 @@ impl Builder {
     /// - `Config` when no store is named, the store does not hold what a shop needs, a length of time is out of
     ///   range, a sink is named twice or badly, or there are sinks and the store has no feed.
     /// - Those of [`Stockroom::open`].
-    pub async fn open(self) -> Result<Stockroom> {
+    pub async fn open(mut self) -> Result<Stockroom> {
         if self.cart_expiry.is_zero() || self.cart_expiry > LONGEST_EXPIRY {
             return Err(config(
                 "a cart must live more than nothing and at most a hundred years",
@@ -222,6 +238,15 @@ impl Builder {
             }
         };
         check_readers(&*store)?;
+        let mut cache = ShopCache::default();
+        if let Some(named) = self.cache {
+            let opened = named.open(&store).map_err(|error| error.operation("open"))?;
+            self.observers.push(opened.observer);
+            if let Some(sink) = opened.sink.filter(|_| store.coordination().is_some()) {
+                self.sinks.push((CACHE_SINK.to_owned(), sink, cache_feed()));
+            }
+            cache = opened.cache;
+        }
         let sinks = named(self.sinks)?;
         let changes = Changes::new(&*store, Arc::clone(&self.clock), sinks, self.deadline)
             .map_err(|error| error.operation("open"))?;
@@ -245,8 +270,16 @@ impl Builder {
             };
             changes.start(&relay, &wake, sweep);
         }
-        Ok(Stockroom::new(context, changes, Arc::new(relay)))
+        Ok(Stockroom::new(context, changes, (Arc::new(relay), cache)))
     }
+}
+
+/// How the cache is fed: from now on, for what was written before is in nobody's way, and often.
+fn cache_feed() -> SinkPolicy {
+    SinkPolicy::new()
+        .start(StartAt::Now)
+        .timeout(Duration::from_secs(5))
+        .poll(Duration::from_millis(250))
 }
 
 /// The sinks, each with a name of its own that can be part of a checkpoint's.
