@@ -125,12 +125,17 @@ impl Slot {
         if let Some(writer) = how.writer {
             self.holds.remove(&writer);
         }
-        self.floor = self.floor.max(version);
-        let is_newer = version != NOTHING_WRITTEN
-            && self.fresh(now).is_some()
-            && self.value.as_ref().is_some_and(|(found, _)| *found >= version);
-        if is_newer {
+        let (is_version, floor) = (version != NOTHING_WRITTEN, self.floor);
+        self.floor = floor.max(version);
+        let is_newer = |found: Version| is_version && found >= version;
+        if self.is_held(now) {
             return;
+        }
+        match self.fresh(now) {
+            Some(entry) if is_newer(entry.version) => return,
+            // The lease was given after this version was known: it is told once more, by the feed.
+            None if self.lease.is_some() && is_newer(floor) => return,
+            _ => {}
         }
         self.lease = None;
         self.fresh_until = None;

@@ -58,6 +58,7 @@ use crate::resilience::Deadline;
 /// - `invalidate.drops`: an invalidated value is not given any more, to any process, and may be loaded at once.
 /// - `invalidate.voids`: every lease that was given before is void, also that of a key that has no value.
 /// - `invalidate.newer`: a value that was filled at the version told, or a later one, stays.
+/// - `invalidate.repeated`: a lease that was given after a version was invalidated survives the same told again (needs floors).
 /// - `invalidate.stale`: a dropped value that was to be kept is given to whoever loads and to whoever waits.
 /// - `hold.blocks`: while a writer holds a key its value is not given, and no lease is (needs holds).
 /// - `hold.voids`: a hold makes every lease void that was given before (needs holds).

@@ -63,6 +63,8 @@ faults! {
     ForgetsInvalidations: ["invalidate.drops", "invalidate.voids", "push.told"];
     /// A newer value is dropped as well.
     DropsNewer: ["invalidate.newer"];
+    /// Each telling of an invalidation counts as a newer one.
+    CountsTellings: ["invalidate.repeated"];
     /// A value that was to be kept as stale is dropped.
     DropsStale: ["invalidate.stale"];
     /// Holds are acknowledged and forgotten.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -56,6 +58,8 @@ pub struct FaultyCache {
     stored: Arc<Mutex<HashMap<CacheKey, Entry>>>,
     /// Whose hold it is that replaces the others.
     writer: Arc<Mutex<Option<Writer>>>,
+    /// Invalidations so far.
+    tellings: AtomicU64,
 }
 
 /// Makes caches with a fault planted in front of right ones.
@@ -84,6 +88,7 @@ impl<S: CacheSetup> CacheSetup for FaultyCacheSetup<S> {
                 connections: Semaphore::new(CONNECTIONS),
                 stored: Arc::clone(&stored),
                 writer: Arc::clone(&writer),
+                tellings: AtomicU64::new(0),
             })
         }))
     }
@@ -99,6 +104,7 @@ impl FaultyCache {
             connections: Semaphore::new(CONNECTIONS),
             stored: Arc::default(),
             writer: Arc::default(),
+            tellings: AtomicU64::new(0),
         }
     }
 
@@ -278,8 +284,11 @@ impl SharedCache for FaultyCache {
             },
             ..how
         };
-        let newest = |version| match self.fault {
+        let newest = |version: Version| match self.fault {
             CacheFault::DropsNewer => Version::from(u64::MAX),
+            CacheFault::CountsTellings => {
+                Version::from(version.get() + 100 * self.tellings.fetch_add(1, Ordering::Relaxed))
+            }
             _ => version,
         };
         let what: Vec<_> = what

@@ -19,6 +19,7 @@ cases! {
     "invalidate.drops": drops;
     "invalidate.voids": voids;
     "invalidate.newer": newer;
+    "invalidate.repeated": repeated + Floors;
     "invalidate.stale": stale;
 }
 
@@ -82,6 +83,20 @@ async fn newer(h: &CacheHarness) -> CaseResult {
     }
     h.invalidate(&key, 6).await?;
     same!(h.get(&key).await?, None, "after one of a newer version");
+    Ok(())
+}
+
+async fn repeated(h: &CacheHarness) -> CaseResult {
+    let key = h.key("repeated");
+    h.invalidate(&key, 5).await?;
+    let token = h.lease(&key).await?;
+    h.invalidate(&key, 5).await?;
+    h.invalidate(&key, 4).await?;
+    same!(
+        h.fill(&key, fill(token, 5, "five")).await?,
+        Filled::Stored,
+        "a lease after the first"
+    );
     Ok(())
 }
 

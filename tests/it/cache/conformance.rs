@@ -55,6 +55,7 @@ async fn redis_conforms() {
 const BEYOND_MEMCACHED: &[&str] = &[
     "fill.floor",
     "acquire.floor",
+    "invalidate.repeated",
     "hold.blocks",
     "hold.voids",
     "hold.several",

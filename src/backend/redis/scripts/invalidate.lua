@@ -19,6 +19,9 @@ if top then
 elseif #h >= 49 and h:sub(1, 1) == 'V' and n < d8(h:sub(18, 25)) and ARGV[2] ~= Z8 and not lt(h:sub(2, 9), ARGV[2]) then
   -- What is there was loaded after this write.
   done = false
+elseif #h >= 49 and (h:sub(1, 1) == 'T' or h:sub(1, 1) == 'L') and ARGV[2] ~= Z8 and not lt(h:sub(10, 17), ARGV[2]) then
+  -- Known already, and told once more by the feed: a lease that was given since is as good as before.
+  done = false
 elseif #h < 49 or ARGV[4] == '0' then
   done = redis.pcall('SET', K, 'T' .. Z8 .. fl .. Z8 .. Z8 .. Z16, 'PX', ARGV[3])
 else
