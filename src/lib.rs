@@ -6,6 +6,7 @@
 //! - [`Products`], [`Carts`], [`Orders`], [`Payments`] and [`Inventory`] are its repositories, [`Checkout`]
 //!   is the flow from cart to order, [`Stockroom::transaction`] a unit of work over several of them.
 //! - Everything that changes is one write set, applied whole or not at all: see [`spi::store::WriteSet`].
+//! - [`Cache`] puts a cache in front of it, in process and on Redis or Memcached, that is never silently stale.
 //! - A store of your own implements [`spi::store::Store`] and proves itself with the suite of feature
 //!   `testkit`.
 
@@ -177,6 +178,9 @@ mod documents {
     struct GroupCommit;
     #[doc = include_str!("../docs/changes.md")]
     struct ChangesPage;
+    #[cfg(feature = "redis")]
+    #[doc = include_str!("../docs/caching.md")]
+    struct Caching;
     #[doc = include_str!("../docs/testing.md")]
     struct Testing;
 }

@@ -97,7 +97,7 @@ impl<T> Drop for Seat<T> {
 }
 
 /// What became of a load; `None` when whoever loaded is gone without an answer.
-pub(super) async fn landed<T>(mut flight: watch::Receiver<Landed<T>>) -> Landed<T> {
+pub(super) async fn landed<T: Send + Sync>(mut flight: watch::Receiver<Landed<T>>) -> Landed<T> {
     let outcome = flight.wait_for(Option::is_some).await.ok()?;
     outcome.clone()
 }

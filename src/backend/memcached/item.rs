@@ -16,7 +16,9 @@ const LONGEST: u64 = 30 * 24 * 60 * 60;
 
 /// Whole seconds, never fewer than asked, at least one.
 pub(super) fn seconds(length: Duration) -> u64 {
-    let rounded = length.as_secs() + u64::from(length.subsec_nanos() > 0);
+    let rounded = length
+        .as_secs()
+        .saturating_add(u64::from(length.subsec_nanos() > 0));
     rounded.clamp(1, LONGEST)
 }
 

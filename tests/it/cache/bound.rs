@@ -1,7 +1,6 @@
 //! The cache's part in writes: what is refused, what is repeated by the feed, what a hit costs nobody.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use stockroom::Cache;
 use stockroom::CachePolicy;
