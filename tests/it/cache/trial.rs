@@ -143,12 +143,8 @@ impl Trial {
         }
     }
 
-    /// Reads until so many reads were checked, or until one was stale where `until_stale` says so.
-    pub(super) async fn run(self, until_stale: bool) -> Outcome {
-        let store = SlowStore::open().await;
-        store.loads.delay.store(3_000, Ordering::Relaxed);
-        store.loads.commit_delay.store(2_000, Ordering::Relaxed);
-        let begun = Instant::now();
+    /// Two shops on one store, each with its own handle of the cache.
+    async fn open(&self, store: &Arc<SlowStore>) -> (Vec<Stockroom>, Vec<Arc<DyingCache>>) {
         let namespace = Uuid::now_v7().simple().to_string();
         let (mut shops, mut dying) = (Vec::new(), Vec::new());
         for index in 0..2 {
@@ -167,12 +163,22 @@ impl Trial {
                 .read_timeout(Duration::from_secs(5))
                 .write_timeout(Duration::from_secs(5));
             let shop = Stockroom::builder()
-                .store_arc(store.clone())
+                .store_arc(Arc::<SlowStore>::clone(store))
                 .cache(cache)
                 .without_background()
                 .open();
             shops.push(shop.await.unwrap());
         }
+        (shops, dying)
+    }
+
+    /// Reads until so many reads were checked, or until one was stale where `until_stale` says so.
+    pub(super) async fn run(self, until_stale: bool) -> Outcome {
+        let store = SlowStore::open().await;
+        store.loads.delay.store(3_000, Ordering::Relaxed);
+        store.loads.commit_delay.store(2_000, Ordering::Relaxed);
+        let begun = Instant::now();
+        let (shops, dying) = self.open(&store).await;
         let mut ids = Vec::new();
         for index in 0..self.keys {
             let new = NewProduct::new("Mug").variant(format!("MUG-{index}"), usd(index as i64 + 1));
