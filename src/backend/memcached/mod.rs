@@ -11,6 +11,7 @@ mod server;
 
 pub use options::MemcachedOptions;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -356,15 +357,16 @@ impl SharedCache for MemcachedCache {
                 asks.await.into_iter().collect::<Result<Vec<_>>>()
             })
             .await?;
-        let mut found = vec![None; keys.len()];
-        for item in answers.iter().flatten() {
-            for (index, key) in keys.iter().enumerate() {
-                if item.key.as_deref() == Some(key.as_str().as_bytes()) {
-                    found[index] = item::fresh(item);
-                }
-            }
-        }
-        Ok(found)
+        // Only hits come back, by name.
+        let items = answers.iter().flatten();
+        let hits: HashMap<&[u8], &MetaValue> = items
+            .filter_map(|item| Some((item.key.as_deref()?, item)))
+            .collect();
+        let fresh = |key: &CacheKey| {
+            hits.get(key.as_str().as_bytes())
+                .and_then(|item| item::fresh(item))
+        };
+        Ok(keys.iter().map(fresh).collect())
     }
 
     async fn acquire(&self, keys: &[CacheKey], ask: Acquire, deadline: Deadline) -> Result<Vec<Acquired>> {

@@ -120,6 +120,35 @@ async fn a_caller_that_is_dropped_takes_nobodys_load_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_comes_after_a_write_is_not_given_what_was_loaded_before_it() {
+    for cache in [Cache::in_process(), Cache::shared(InProcessCache::new())] {
+        let store = SlowStore::open().await;
+        let shop = shop(&store, cache).await;
+        let mug = mug(&shop, "MUG").await;
+        store.loads.gated.store(true, Ordering::SeqCst);
+        let early = {
+            let (shop, id) = (shop.clone(), mug.id);
+            tokio::spawn(async move { shop.products().require(id).await.unwrap() })
+        };
+        until("a load", async || store.loads.waiting.load(Ordering::SeqCst) > 0).await;
+        // Only that load waits, with the old value in its hands.
+        store.loads.gated.store(false, Ordering::SeqCst);
+        let cup = shop
+            .products()
+            .update(&mug, ProductPatch::new().title("Cup"))
+            .await
+            .unwrap();
+        let late = shop.with_deadline(Duration::from_secs(5));
+        assert_eq!(late.products().require(mug.id).await.unwrap(), cup);
+        store.loads.open_gate();
+        assert!(early.await.unwrap().version <= cup.version);
+        for _ in 0..3 {
+            assert_eq!(late.products().require(mug.id).await.unwrap(), cup);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn after_a_loader_has_hung_the_next_caller_loads() {
     let store = SlowStore::open().await;
     let shop = shop(&store, Cache::in_process()).await;

@@ -45,6 +45,8 @@ pub(super) struct Loads {
     pub(super) down: AtomicBool,
     /// Waits until it is let go.
     pub(super) gated: AtomicBool,
+    /// Loads that wait there, or have waited.
+    pub(super) waiting: AtomicU64,
     gate: Gate,
 }
 
@@ -81,6 +83,7 @@ impl Loads {
 
     async fn linger(&self) {
         if self.gated.load(Ordering::SeqCst) {
+            self.waiting.fetch_add(1, Ordering::SeqCst);
             self.gate.0.acquire().await.unwrap().forget();
         }
         pause(&self.delay).await;
