@@ -158,7 +158,11 @@ async fn two_shops_without_a_shared_tier_follow_each_other_by_the_feed() {
 /// Both shops through one cache that is wrong in one way.
 fn faulty(fault: CacheFault, policy: CachePolicy) -> Trial {
     let cache: Arc<dyn SharedCache> = Arc::new(FaultyCache::new(Arc::new(InProcessCache::new()), fault));
-    Trial::new(Some([Arc::clone(&cache), cache]), policy)
+    Trial {
+        // As long as it takes, up to a point: it ends with the first stale read.
+        lasts: Duration::from_secs(10),
+        ..Trial::new(Some([Arc::clone(&cache), cache]), policy)
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
