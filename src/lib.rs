@@ -6,6 +6,7 @@
 //! - [`Products`], [`Carts`], [`Orders`], [`Payments`] and [`Inventory`] are its repositories, [`Checkout`]
 //!   is the flow from cart to order, [`Stockroom::transaction`] a unit of work over several of them.
 //! - Everything that changes is one write set, applied whole or not at all: see [`spi::store::WriteSet`].
+//! - [`Cache`] puts a cache in front of it, in process and on Redis or Memcached, that is never silently stale.
 //! - A store of your own implements [`spi::store::Store`] and proves itself with the suite of feature
 //!   `testkit`.
 
@@ -18,6 +19,7 @@ pub mod spi;
 pub mod testkit;
 pub mod transaction;
 
+mod cache;
 mod changes;
 mod checkout;
 mod repository;
@@ -27,14 +29,31 @@ mod shop;
 pub use backend::DynamoOptions;
 #[cfg(feature = "dynamodb")]
 pub use backend::DynamoStore;
+pub use backend::InProcessCache;
+#[cfg(feature = "memcached")]
+pub use backend::MemcachedCache;
+#[cfg(feature = "memcached")]
+pub use backend::MemcachedOptions;
 #[cfg(feature = "postgres")]
 pub use backend::PostgresOptions;
 #[cfg(feature = "postgres")]
 pub use backend::PostgresStore;
+#[cfg(feature = "redis")]
+pub use backend::RedisCache;
+#[cfg(feature = "redis")]
+pub use backend::RedisOptions;
 #[cfg(feature = "sqlite")]
 pub use backend::SqliteOptions;
 #[cfg(feature = "sqlite")]
 pub use backend::SqliteStore;
+pub use cache::Cache;
+pub use cache::CachePolicy;
+pub use cache::CacheStats;
+pub use cache::Consistency;
+pub use cache::OnCacheDown;
+pub use cache::ShopCache;
+pub use cache::Strategy;
+pub use cache::Tiers;
 pub use changes::Changes;
 pub use changes::Redriven;
 pub use changes::SinkPolicy;
@@ -173,6 +192,9 @@ mod documents {
     struct ChangesPage;
     #[doc = include_str!("../docs/placement.md")]
     struct Placement;
+    #[cfg(feature = "redis")]
+    #[doc = include_str!("../docs/caching.md")]
+    struct Caching;
     #[doc = include_str!("../docs/testing.md")]
     struct Testing;
 }

@@ -2,6 +2,11 @@
 
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
+mod in_process;
+#[cfg(feature = "memcached")]
+mod memcached;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 
@@ -10,6 +15,15 @@ pub use crate::spi::store::Migrate;
 pub use dynamodb::DynamoOptions;
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::DynamoStore;
+pub use in_process::InProcessCache;
+#[cfg(feature = "memcached")]
+pub use memcached::MemcachedCache;
+#[cfg(feature = "memcached")]
+pub use memcached::MemcachedOptions;
+#[cfg(feature = "redis")]
+pub use redis::RedisCache;
+#[cfg(feature = "redis")]
+pub use redis::RedisOptions;
 #[cfg(feature = "postgres")]
 pub use sql::PostgresOptions;
 #[cfg(feature = "postgres")]

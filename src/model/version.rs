@@ -15,6 +15,9 @@ impl Version {
     /// The version of what was just created.
     pub const FIRST: Self = Self(1);
 
+    /// Below every version: no aggregate has it.
+    pub const ZERO: Self = Self(0);
+
     /// The version after this one.
     #[must_use]
     pub const fn next(self) -> Self {

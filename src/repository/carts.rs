@@ -6,6 +6,7 @@ use super::parsed;
 use super::single;
 use super::version_of;
 use super::written;
+use crate::cache::Cached;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -83,11 +84,14 @@ impl NewCartLine {
 #[derive(Clone, Debug)]
 pub struct Carts {
     context: Context,
+    cache: Option<Cached<Cart>>,
 }
 
 impl Carts {
-    pub(crate) fn new(context: Context) -> Self {
-        Self { context }
+    pub(crate) fn new(context: Context, cache: Option<Cached<Cart>>) -> Self {
+        // Who may see what was so a while ago is served by replicas.
+        let cache = cache.filter(|_| !context.is_tolerant());
+        Self { context, cache }
     }
 
     /// Creates an empty cart in the shop's currency.
@@ -160,10 +164,20 @@ impl Carts {
     /// # Errors
     /// `Timeout`, `Unavailable`.
     pub async fn get(&self, id: CartId) -> Result<Option<Arc<Cart>>> {
-        self.get_many(&[id])
-            .await
-            .map(single)
-            .map_err(|error| error.operation("carts.get"))
+        let found = match &self.cache {
+            Some(cache) => match cache.hit(id.uuid()) {
+                Some(hit) => Ok(hit),
+                None => cache.get(id.uuid(), self.context.deadline_length()).await,
+            }
+            .map(|cart| cart.filter(|cart| self.lives(cart))),
+            None => self.get_many(&[id]).await.map(single),
+        };
+        found.map_err(|error| error.operation("carts.get"))
+    }
+
+    /// Whether a cart that was kept for a while has not expired since, by the shop's clock.
+    fn lives(&self, cart: &Cart) -> bool {
+        cart.expires_at.at().is_none_or(|end| self.context.now() < end)
     }
 
     /// The cart of this id, which must exist.
@@ -180,6 +194,13 @@ impl Carts {
     /// # Errors
     /// `Timeout`, `Unavailable`.
     pub async fn get_many(&self, ids: &[CartId]) -> Result<Vec<Option<Arc<Cart>>>> {
+        if let Some(cache) = &self.cache {
+            let ids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
+            let found = cache.get_many(&ids, self.context.deadline_length()).await;
+            let found = found.map_err(|error| error.operation("carts.get_many"))?;
+            let lives = |cart: Option<Arc<Cart>>| cart.filter(|cart| self.lives(cart));
+            return Ok(found.into_iter().map(lives).collect());
+        }
         let reader = self.context.shown(Aggregate::Cart).cart()?;
         let found = reader.get_many(ids, self.context.deadline()).await;
         found.map_err(|error| error.operation("carts.get_many"))

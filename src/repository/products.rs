@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::parsed;
 use super::single;
 use super::written;
+use crate::cache::Cached;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -54,11 +55,14 @@ const IMPORT_CHUNK: usize = 100;
 #[derive(Clone, Debug)]
 pub struct Products {
     context: Context,
+    cache: Option<Cached<Product>>,
 }
 
 impl Products {
-    pub(crate) fn new(context: Context) -> Self {
-        Self { context }
+    pub(crate) fn new(context: Context, cache: Option<Cached<Product>>) -> Self {
+        // Who may see what was so a while ago is served by replicas.
+        let cache = cache.filter(|_| !context.is_tolerant());
+        Self { context, cache }
     }
 
     /// Creates a product.
@@ -138,13 +142,19 @@ impl Products {
 
     /// The product of this id.
     ///
+    /// - With a [`Cache`](crate::Cache) it may be as old as its policy allows; a write through this process is seen at once.
+    ///
     /// # Errors
     /// `Timeout`, `Unavailable`.
     pub async fn get(&self, id: ProductId) -> Result<Option<Arc<Product>>> {
-        self.get_many(&[id])
-            .await
-            .map(single)
-            .map_err(|error| error.operation("products.get"))
+        let found = match &self.cache {
+            Some(cache) => match cache.hit(id.uuid()) {
+                Some(hit) => return Ok(hit),
+                None => cache.get(id.uuid(), self.context.deadline_length()).await,
+            },
+            None => self.get_many(&[id]).await.map(single),
+        };
+        found.map_err(|error| error.operation("products.get"))
     }
 
     /// The product of this id, which must exist.
@@ -161,6 +171,11 @@ impl Products {
     /// # Errors
     /// `Timeout`, `Unavailable`.
     pub async fn get_many(&self, ids: &[ProductId]) -> Result<Vec<Option<Arc<Product>>>> {
+        if let Some(cache) = &self.cache {
+            let ids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
+            let found = cache.get_many(&ids, self.context.deadline_length()).await;
+            return found.map_err(|error| error.operation("products.get_many"));
+        }
         let found = self
             .context
             .shown(Aggregate::Product)

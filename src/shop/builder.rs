@@ -8,9 +8,13 @@ use super::Stockroom;
 use super::open;
 use super::place;
 use super::place::Placed;
+use crate::cache::Cache;
+use crate::cache::ShopCache;
+use crate::cache::Stores;
 use crate::changes::Relay;
 use crate::changes::Sink;
 use crate::changes::SinkPolicy;
+use crate::changes::StartAt;
 use crate::changes::Sweep;
 use crate::error::Error;
 use crate::error::ErrorKind;
@@ -35,6 +39,9 @@ const CART_EXPIRY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// How often expired holds are swept unless told otherwise.
 const SWEEP: Duration = Duration::from_secs(60);
+
+/// The name of the sink that repeats invalidations.
+const CACHE_SINK: &str = "stockroom.cache";
 
 /// Letters in the name of a sink.
 const LONGEST_NAME: usize = 64;
@@ -78,6 +85,7 @@ pub struct Builder {
     cart_expiry: Duration,
     currency: Currency,
     sinks: Vec<(String, Arc<dyn ChangeSink>, SinkPolicy)>,
+    cache: Option<Cache>,
     background: bool,
     sweep: Duration,
 }
@@ -110,6 +118,7 @@ impl Builder {
             cart_expiry: CART_EXPIRY,
             currency: Currency::USD,
             sinks: Vec::new(),
+            cache: None,
             background: true,
             sweep: SWEEP,
         }
@@ -170,6 +179,14 @@ impl Builder {
         self
     }
 
+    /// The cache in front of the store; none unless told otherwise.
+    ///
+    /// - A shared one follows the change feed as a sink of its own, which repeats what a writer could not invalidate.
+    pub fn cache(mut self, cache: Cache) -> Self {
+        self.cache = Some(cache);
+        self
+    }
+
     /// Someone who follows the changes of the shop, by a name of its own; may be called more than once.
     ///
     /// - Of the processes that name a sink, one feeds it at a time, from where the last one stopped.
@@ -212,7 +229,7 @@ impl Builder {
     ///   [`place`](Self::place)), a length of time is out of range, a sink is named twice or badly, or there are sinks and
     ///   no store has a feed.
     /// - Those of [`Stockroom::open`].
-    pub async fn open(self) -> Result<Stockroom> {
+    pub async fn open(mut self) -> Result<Stockroom> {
         if self.cart_expiry.is_zero() || self.cart_expiry > LONGEST_EXPIRY {
             return Err(config(
                 "a cart must live more than nothing and at most a hundred years",
@@ -231,6 +248,23 @@ impl Builder {
         };
         let placement = place::placement(store, self.placed)?;
         let mut sinks = named(self.sinks)?;
+        let mut cache = ShopCache::default();
+        if let Some(named) = self.cache {
+            let stores = Stores {
+                products: Arc::clone(placement.store(Aggregate::Product)),
+                carts: Arc::clone(placement.store(Aggregate::Cart)),
+            };
+            let opened = named.open(stores).map_err(|error| error.operation("open"))?;
+            self.observers.push(opened.observer);
+            let keeps_places = placement
+                .homes()
+                .iter()
+                .any(|home| home.store.coordination().is_some());
+            if let Some(sink) = opened.sink.filter(|_| keeps_places) {
+                sinks.push(Sink::new(CACHE_SINK.to_owned(), sink, cache_feed()));
+            }
+            cache = opened.cache;
+        }
         let wake = Wake::new();
         let apart = !placement.together(Aggregate::Cart, Aggregate::Order);
         let settings = Settings {
@@ -256,8 +290,16 @@ impl Builder {
             };
             changes.start(&relay, &wake, sweep);
         }
-        Ok(Stockroom::new(context, changes, Arc::new(relay)))
+        Ok(Stockroom::new(context, changes, (Arc::new(relay), cache)))
     }
+}
+
+/// How the cache is fed: from now on, for what was written before is in nobody's way, and often.
+fn cache_feed() -> SinkPolicy {
+    SinkPolicy::new()
+        .start(StartAt::Now)
+        .timeout(Duration::from_secs(5))
+        .poll(Duration::from_millis(250))
 }
 
 /// The sinks, each with a name of its own that can be part of a checkpoint's.

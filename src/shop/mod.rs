@@ -9,6 +9,7 @@ pub use builder::Builder;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cache::ShopCache;
 use crate::changes::Changes;
 use crate::changes::Relay;
 use crate::checkout::Checkout;
@@ -74,6 +75,7 @@ struct Parts {
     checkout: Checkout,
     changes: Changes,
     relay: Arc<Relay>,
+    cache: ShopCache,
 }
 
 impl Stockroom {
@@ -94,21 +96,32 @@ impl Stockroom {
         Builder::new()
     }
 
-    fn new(context: Context, changes: Changes, relay: Arc<Relay>) -> Self {
+    fn new(context: Context, changes: Changes, (relay, cache): (Arc<Relay>, ShopCache)) -> Self {
         let parts = Parts {
-            products: Products::new(context.clone()),
-            carts: Carts::new(context.clone()),
+            products: Products::new(context.clone(), cache.products()),
+            carts: Carts::new(context.clone(), cache.carts()),
             orders: Orders::new(context.clone()),
             payments: Payments::new(context.clone()),
             inventory: Inventory::new(context.clone()),
             checkout: Checkout::new(context.clone()),
             changes,
             relay,
+            cache,
             context,
         };
         Self {
             parts: Arc::new(parts),
         }
+    }
+
+    /// What every handle of the shop shares beside its context.
+    fn tasks(&self) -> (Arc<Relay>, ShopCache) {
+        (Arc::clone(&self.parts.relay), self.parts.cache.clone())
+    }
+
+    /// The cache of the shop, as it was named when it was opened: what it did, and whether it answers.
+    pub fn cache(&self) -> &ShopCache {
+        &self.parts.cache
     }
 
     /// The same shop with another deadline for each call.
@@ -117,7 +130,7 @@ impl Stockroom {
         Self::new(
             self.parts.context.with_deadline(deadline),
             self.parts.changes.with_deadline(deadline),
-            Arc::clone(&self.parts.relay),
+            self.tasks(),
         )
     }
 
@@ -127,7 +140,7 @@ impl Stockroom {
         Self::new(
             self.parts.context.acting(actor),
             self.parts.changes.clone(),
-            Arc::clone(&self.parts.relay),
+            self.tasks(),
         )
     }
 
@@ -146,7 +159,7 @@ impl Stockroom {
         Self::new(
             self.parts.context.stale_up_to(bound),
             self.parts.changes.clone(),
-            Arc::clone(&self.parts.relay),
+            self.tasks(),
         )
     }
 
@@ -315,5 +328,7 @@ impl Stockroom {
     pub async fn close(&self) {
         self.parts.relay.close().await;
         self.parts.context.close().await;
+        // Last: the writes that were under way have told it.
+        self.parts.cache.close().await;
     }
 }

@@ -1,6 +1,7 @@
 //! What a team needs to prove a store of its own: the conformance suite, planted faults that prove the suite, and
 //! small aggregates to test with.
 
+pub mod cache;
 pub mod conformance;
 pub mod engines;
 pub mod faulty;

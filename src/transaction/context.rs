@@ -105,6 +105,16 @@ impl Context {
         Deadline::within(self.deadline)
     }
 
+    /// How long a call may take. Who may not need a deadline asks for this, and reads the clock when it does.
+    pub(crate) fn deadline_length(&self) -> Duration {
+        self.deadline
+    }
+
+    /// Whether answers may be older than the store's.
+    pub(crate) fn is_tolerant(&self) -> bool {
+        self.tolerant.is_some()
+    }
+
     /// The time for stamps; expiry and leases are the store's business.
     pub(crate) fn now(&self) -> Timestamp {
         self.shared.clock.now()

@@ -15,6 +15,7 @@ use crate::model::Aggregate;
 use crate::model::RowKey;
 use crate::resilience::Deadline;
 use crate::spi::changes::Wake;
+use crate::spi::store::Aborted;
 use crate::spi::store::CommitObserver;
 use crate::spi::store::Committed;
 use crate::spi::store::Store;
@@ -99,7 +100,7 @@ async fn observed(
     let keys = set.touched();
     for (told, observer) in observers.iter().enumerate() {
         if let Err(error) = ready(&**observer, &keys, deadline).await {
-            abort(&observers[..told], &keys).await;
+            abort(&observers[..told], &keys, Aborted::Refused).await;
             return Err(error);
         }
     }
@@ -107,7 +108,8 @@ async fn observed(
     match &outcome {
         Ok(committed) if committed.replay.is_none() => after(observers, committed).await,
         // A repetition wrote nothing: what the observers prepared for these keys did not happen.
-        Ok(_) | Err(_) => abort(observers, &keys).await,
+        Ok(_) => abort(observers, &keys, Aborted::Refused).await,
+        Err(error) => abort(observers, &keys, certainty(error)).await,
     }
     outcome
 }
@@ -118,7 +120,7 @@ pub(super) async fn ready(
     keys: &[(Aggregate, RowKey)],
     deadline: Deadline,
 ) -> Result<()> {
-    let ready = deadline.bound(observer.before(keys)).await;
+    let ready = deadline.bound(observer.before(keys, deadline)).await;
     ready.unwrap_or_else(|| {
         Err(Error::new(
             ErrorKind::Timeout,
@@ -135,9 +137,18 @@ pub(super) async fn after(observers: &[Arc<dyn CommitObserver>], committed: &Com
 }
 
 /// Tells that nothing was committed, as far as is known.
-pub(super) async fn abort(observers: &[Arc<dyn CommitObserver>], keys: &[(Aggregate, RowKey)]) {
+pub(super) async fn abort(observers: &[Arc<dyn CommitObserver>], keys: &[(Aggregate, RowKey)], why: Aborted) {
     for observer in observers {
-        observer.aborted(keys).await;
+        observer.aborted(keys, why).await;
+    }
+}
+
+/// Whether a commit that failed may have been, or be, written all the same.
+fn certainty(error: &Error) -> Aborted {
+    match error.kind() {
+        // An internal error of a store may have struck after the database's COMMIT.
+        ErrorKind::OutcomeUnknown | ErrorKind::Internal => Aborted::Unknown,
+        _ => Aborted::Refused,
     }
 }
 

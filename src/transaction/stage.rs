@@ -18,6 +18,7 @@ use crate::error::Result;
 use crate::model::Aggregate;
 use crate::model::RowKey;
 use crate::resilience::Deadline;
+use crate::spi::store::Aborted;
 use crate::spi::store::CommitObserver;
 use crate::spi::store::Committed;
 use crate::spi::store::Store;
@@ -210,7 +211,8 @@ impl Telling {
     /// The write did not happen.
     pub(crate) async fn aborted(mut self) {
         let (observers, keys) = (self.take_told(), std::mem::take(&mut self.keys));
-        self.tell(async move { abort(&observers, &keys).await }).await;
+        self.tell(async move { abort(&observers, &keys, Aborted::Refused).await })
+            .await;
     }
 
     /// Runs to its end in a task of the pipeline, also when the caller does not wait for it.
@@ -243,7 +245,8 @@ impl Drop for Telling {
             return;
         }
         let (observers, keys) = (self.take_told(), std::mem::take(&mut self.keys));
-        self.spawn(async move { abort(&observers, &keys).await });
+        // The caller's transaction may be committed and nobody told us.
+        self.spawn(async move { abort(&observers, &keys, Aborted::Unknown).await });
     }
 }
 

@@ -24,7 +24,9 @@ use crate::model::Quantity;
 use crate::model::RowKey;
 use crate::model::Sku;
 use crate::model::UserId;
+use crate::resilience::Deadline;
 use crate::shop::Stockroom;
+use crate::spi::store::Aborted;
 use crate::spi::store::CommitObserver;
 use crate::spi::store::Committed;
 
@@ -192,7 +194,7 @@ impl Watch {
 
 #[async_trait]
 impl CommitObserver for Watch {
-    async fn before(&self, keys: &[(Aggregate, RowKey)]) -> Result<()> {
+    async fn before(&self, keys: &[(Aggregate, RowKey)], _: Deadline) -> Result<()> {
         assert!(!keys.is_empty());
         self.note("before");
         if self.slow {
@@ -209,7 +211,7 @@ impl CommitObserver for Watch {
         self.note("after");
     }
 
-    async fn aborted(&self, _: &[(Aggregate, RowKey)]) {
+    async fn aborted(&self, _: &[(Aggregate, RowKey)], _: Aborted) {
         self.note("aborted");
     }
 }

@@ -7,6 +7,8 @@ mod bad_input;
 #[cfg(test)]
 mod batch;
 #[cfg(test)]
+mod cache;
+#[cfg(test)]
 mod cancellation;
 #[cfg(test)]
 mod conformance;

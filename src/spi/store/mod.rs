@@ -19,6 +19,7 @@ pub use delta::Delta;
 pub use delta::StockStep;
 pub use explain::Explanation;
 pub use migrate::Migrate;
+pub use observer::Aborted;
 pub use observer::CommitObserver;
 pub use query::OrderQuery;
 pub use query::ProductOrder;

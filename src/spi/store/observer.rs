@@ -6,6 +6,17 @@ use super::Committed;
 use crate::error::Result;
 use crate::model::Aggregate;
 use crate::model::RowKey;
+use crate::resilience::Deadline;
+
+/// Why a write did not come to an `after`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Aborted {
+    /// Nothing was written, and nothing will be.
+    Refused,
+    /// It is not known whether it was written, or will be.
+    Unknown,
+}
 
 /// Told before and after every commit of a shop, in the process that commits.
 ///
@@ -16,15 +27,15 @@ use crate::model::RowKey;
 /// - `aborted` is also called when the outcome is unknown: what was held back must then expire by itself.
 #[async_trait]
 pub trait CommitObserver: std::fmt::Debug + Send + Sync {
-    /// The set is about to be committed.
+    /// The set is about to be committed, by this deadline or soon after it.
     ///
     /// # Errors
     /// Any error fails the write with that error.
-    async fn before(&self, keys: &[(Aggregate, RowKey)]) -> Result<()>;
+    async fn before(&self, keys: &[(Aggregate, RowKey)], deadline: Deadline) -> Result<()>;
 
     /// The set was committed.
     async fn after(&self, committed: &Committed);
 
     /// The set was refused, or its outcome is unknown.
-    async fn aborted(&self, keys: &[(Aggregate, RowKey)]);
+    async fn aborted(&self, keys: &[(Aggregate, RowKey)], why: Aborted);
 }

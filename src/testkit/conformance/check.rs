@@ -55,11 +55,11 @@ macro_rules! same {
     };
 }
 
-pub(super) use ensure;
-pub(super) use same;
+pub(in crate::testkit) use ensure;
+pub(in crate::testkit) use same;
 
 /// Fails unless both are equal.
-pub(super) fn equal<T, U>(got: &T, expected: &U, what: &impl fmt::Display) -> CaseResult
+pub(in crate::testkit) fn equal<T, U>(got: &T, expected: &U, what: &impl fmt::Display) -> CaseResult
 where
     T: PartialEq<U> + Debug,
     U: Debug,
@@ -104,7 +104,7 @@ fn excerpt(text: &str, difference: usize) -> String {
 }
 
 /// The error of an answer that must be refused with this kind.
-pub(super) fn refused<T: Debug>(answer: Result<T>, kind: ErrorKind) -> CaseResult<Error> {
+pub(in crate::testkit) fn refused<T: Debug>(answer: Result<T>, kind: ErrorKind) -> CaseResult<Error> {
     match answer {
         Err(error) if error.is(kind) => Ok(error),
         Err(error) => Err(Failure(format!(

@@ -39,7 +39,7 @@ mod atomic;
 mod carts;
 mod case;
 mod changes;
-mod check;
+pub(in crate::testkit) mod check;
 mod claims;
 mod coordination;
 mod deltas;

@@ -25,12 +25,18 @@ mod dynamodb;
 #[cfg(unix)]
 mod folder;
 #[cfg(unix)]
+mod light;
+#[cfg(unix)]
 mod locate;
+#[cfg(unix)]
+mod memcached;
 #[cfg(unix)]
 mod pgbouncer;
 pub(in crate::testkit) mod port;
 #[cfg(unix)]
 mod postgres;
+#[cfg(unix)]
+mod redis;
 #[cfg(unix)]
 mod server;
 #[cfg(test)]
@@ -44,9 +50,13 @@ use std::io::Write;
 #[cfg(unix)]
 pub use self::dynamodb::DynamoDb;
 #[cfg(unix)]
+pub use self::memcached::Memcached;
+#[cfg(unix)]
 pub use self::pgbouncer::PgBouncer;
 #[cfg(unix)]
 pub use self::postgres::Postgres;
+#[cfg(unix)]
+pub use self::redis::Redis;
 
 /// Why an engine is not there for a test.
 #[derive(Debug, thiserror::Error)]

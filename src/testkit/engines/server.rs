@@ -329,7 +329,7 @@ impl Drop for Process {
 }
 
 /// The standard library can only KILL; every shell has the others built in.
-fn signal(name: &str, pid: u32) -> Result<(), EngineError> {
+pub(super) fn signal(name: &str, pid: u32) -> Result<(), EngineError> {
     Command::new("sh")
         .args(["-c", "kill -s \"$1\" \"$2\"", "sh", name, &pid.to_string()])
         .stderr(Stdio::null())

@@ -22,6 +22,8 @@ use stockroom::SqliteOptions;
 use stockroom::SqliteStore;
 use stockroom::Staged;
 use stockroom::Stockroom;
+use stockroom::resilience::Deadline;
+use stockroom::spi::store::Aborted;
 use stockroom::spi::store::CommitObserver;
 use stockroom::spi::store::Committed;
 
@@ -260,7 +262,7 @@ impl Log {
 
 #[async_trait]
 impl CommitObserver for Log {
-    async fn before(&self, keys: &[(Aggregate, RowKey)]) -> Result<(), Error> {
+    async fn before(&self, keys: &[(Aggregate, RowKey)], _: Deadline) -> Result<(), Error> {
         assert!(!keys.is_empty());
         self.0.lock().unwrap().push("before");
         Ok(())
@@ -271,7 +273,7 @@ impl CommitObserver for Log {
         self.0.lock().unwrap().push("after");
     }
 
-    async fn aborted(&self, keys: &[(Aggregate, RowKey)]) {
+    async fn aborted(&self, keys: &[(Aggregate, RowKey)], _: Aborted) {
         assert!(!keys.is_empty());
         self.0.lock().unwrap().push("aborted");
     }

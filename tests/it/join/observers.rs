@@ -10,6 +10,8 @@ use stockroom::RowKey;
 use stockroom::SqliteOptions;
 use stockroom::SqliteStore;
 use stockroom::Stockroom;
+use stockroom::resilience::Deadline;
+use stockroom::spi::store::Aborted;
 use stockroom::spi::store::CommitObserver;
 use stockroom::spi::store::Committed;
 
@@ -64,7 +66,7 @@ struct Reluctant;
 
 #[async_trait]
 impl CommitObserver for Reluctant {
-    async fn before(&self, _: &[(Aggregate, RowKey)]) -> Result<(), Error> {
+    async fn before(&self, _: &[(Aggregate, RowKey)], _: Deadline) -> Result<(), Error> {
         Err(Error::new(ErrorKind::Unavailable, "not ready"))
     }
 
@@ -72,7 +74,7 @@ impl CommitObserver for Reluctant {
         panic!("it was never ready");
     }
 
-    async fn aborted(&self, _: &[(Aggregate, RowKey)]) {
+    async fn aborted(&self, _: &[(Aggregate, RowKey)], _: Aborted) {
         panic!("it was never ready");
     }
 }

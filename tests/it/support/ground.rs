@@ -38,6 +38,16 @@ enum Place {
     DynamoDb { url: String, prefix: String },
 }
 
+fn dynamo(url: &str, prefix: &str) -> DynamoOptions {
+    DynamoOptions::new(prefix)
+        .region("eu-central-1")
+        .endpoint(url)
+        .credentials("local", "local", None)
+        .migrate(Migrate::Apply)
+        // The server shares a machine with everything else.
+        .attempt_timeout(std::time::Duration::from_secs(15))
+}
+
 #[derive(Debug)]
 struct Folder(PathBuf);
 
@@ -179,14 +189,7 @@ impl Ground {
                 .await
             }
             Place::DynamoDb { url, prefix } => {
-                let options = DynamoOptions::new(prefix)
-                    .region("eu-central-1")
-                    .endpoint(url)
-                    .credentials("local", "local", None)
-                    .migrate(Migrate::Apply)
-                    // The server shares a machine with everything else.
-                    .attempt_timeout(std::time::Duration::from_secs(15));
-                let store = Arc::new(DynamoStore::connect(options).await.unwrap());
+                let store = Arc::new(DynamoStore::connect(dynamo(url, prefix)).await.unwrap());
                 let clock = Arc::clone(&store);
                 Shop::new(Stockroom::builder().store_arc(store), move |by| {
                     clock.shift_clock(by)
@@ -210,6 +213,9 @@ impl Ground {
         match &self.place {
             Place::Memory | Place::File(_) => {
                 Arc::new(SqliteStore::open(SqliteOptions::new(self.url())).await.unwrap())
+            }
+            Place::DynamoDb { url, prefix } => {
+                Arc::new(DynamoStore::connect(dynamo(url, prefix)).await.unwrap())
             }
             Place::Postgres { url, schema } => {
                 let options = PostgresOptions::new(url).schema(schema);

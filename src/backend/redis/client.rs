@@ -1,0 +1,81 @@
+//! What the cache needs of a client for the Redis protocol, and nothing more: the seam behind which a client can be changed.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::follower::Channel;
+use super::scripts::Program;
+use crate::error::Error;
+use crate::error::ErrorKind;
+use crate::error::Result;
+use crate::spi::cache::Follower;
+
+/// What a server answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    Number(i64),
+    Bytes(Bytes),
+    List(Vec<Self>),
+    Nothing,
+}
+
+impl Reply {
+    pub(super) fn number(&self) -> Result<i64> {
+        match self {
+            Self::Number(number) => Ok(*number),
+            _ => Err(unexpected()),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> Result<&Bytes> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes),
+            _ => Err(unexpected()),
+        }
+    }
+
+    pub(super) fn list(&self) -> Result<&[Self]> {
+        match self {
+            Self::List(list) => Ok(list),
+            _ => Err(unexpected()),
+        }
+    }
+}
+
+pub(super) fn unexpected() -> Error {
+    Error::new(
+        ErrorKind::Internal,
+        "the cache server gave an answer of another kind than was asked for",
+    )
+}
+
+/// One run of a script.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) keys: Vec<String>,
+    pub(super) arguments: Vec<Bytes>,
+}
+
+/// A client of one server or cluster. Dropping a call leaves the connections as they were.
+#[async_trait]
+pub(super) trait RespClient: Debug + Send + Sync {
+    /// The values of these keys, in one round trip for each server concerned.
+    async fn get_many(&self, keys: Vec<String>) -> Result<Vec<Option<Bytes>>>;
+
+    /// Runs a script once for each call, all on their way at once; loads it where a server does not know it.
+    async fn run(&self, program: &Program, calls: Vec<Call>) -> Result<Vec<Reply>>;
+
+    /// The server's time in milliseconds.
+    async fn time(&self) -> Result<i64>;
+
+    /// Asks every server for a sign of life.
+    async fn ping(&self) -> Result<()>;
+
+    /// Tells the follower what is published on the channel, until `close`.
+    fn follow(&self, channel: Channel, follower: Arc<dyn Follower>);
+
+    async fn close(&self);
+}

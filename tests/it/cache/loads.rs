@@ -1,0 +1,224 @@
+//! One load for all who want the same; loaders that panic, hang, or are dropped; batches.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use stockroom::Cache;
+use stockroom::CachePolicy;
+use stockroom::ErrorKind;
+use stockroom::InProcessCache;
+use stockroom::NewProduct;
+use stockroom::Product;
+use stockroom::ProductId;
+use stockroom::ProductPatch;
+use stockroom::Stockroom;
+use stockroom::Tiers;
+
+use super::slow::SlowStore;
+use crate::support::until;
+use crate::support::usd;
+
+/// Callers who want one key at once.
+const CROWD: usize = 1_000;
+
+async fn shop(store: &Arc<SlowStore>, cache: Cache) -> Stockroom {
+    let builder = Stockroom::builder().store_arc(Arc::<SlowStore>::clone(store));
+    builder.cache(cache).without_background().open().await.unwrap()
+}
+
+async fn mug(shop: &Stockroom, name: &str) -> Arc<Product> {
+    shop.products()
+        .create(NewProduct::new("Mug").variant(name, usd(9)))
+        .await
+        .unwrap()
+}
+
+/// Begins a thousand reads, lets them wait for the load, then lets the load go.
+async fn crowd(shops: &[Stockroom], store: &SlowStore, id: ProductId) -> Vec<Option<Arc<Product>>> {
+    store.loads.gated.store(true, Ordering::SeqCst);
+    let callers = (0..CROWD).map(|caller| {
+        let shop = shops[caller % shops.len()].clone();
+        tokio::spawn(async move { shop.products().get(id).await.unwrap() })
+    });
+    let callers: Vec<_> = callers.collect();
+    until("a load", async || store.loads.count() > 0).await;
+    store.loads.open_gate();
+    let mut found = Vec::new();
+    for caller in callers {
+        found.push(caller.await.unwrap());
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_thousand_misses_of_one_key_are_one_load() {
+    let store = SlowStore::open().await;
+    let shop = shop(&store, Cache::in_process()).await;
+    let mug = mug(&shop, "MUG").await;
+    let found = crowd(std::slice::from_ref(&shop), &store, mug.id).await;
+    assert!(found.iter().all(|found| found.as_deref() == Some(&*mug)));
+    assert_eq!(store.loads.count(), 1);
+    let stats = shop.cache().stats();
+    assert_eq!(
+        (stats.loads, stats.hits_in_process + stats.waited),
+        (1, CROWD as u64 - 1),
+        "{stats:?}"
+    );
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_thousand_misses_in_two_processes_are_one_lease() {
+    let store = SlowStore::open().await;
+    let cache = InProcessCache::new();
+    let other = cache.another();
+    let shops = [
+        shop(&store, Cache::shared(cache)).await,
+        shop(&store, Cache::shared(other)).await,
+    ];
+    let mug = mug(&shops[0], "MUG").await;
+    let found = crowd(&shops, &store, mug.id).await;
+    assert!(found.iter().all(|found| found.as_deref() == Some(&*mug)));
+    assert_eq!(store.loads.count(), 1);
+    let fills: u64 = shops.iter().map(|shop| shop.cache().stats().fills).sum();
+    assert_eq!(fills, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn after_a_loader_has_panicked_the_next_caller_loads() {
+    let store = SlowStore::open().await;
+    for cache in [Cache::in_process(), Cache::shared(InProcessCache::new())] {
+        let shop = shop(&store, cache).await;
+        let mug = mug(&shop, &format!("MUG-{}", store.loads.count())).await;
+        store.loads.panics.store(true, Ordering::SeqCst);
+        let error = shop.products().get(mug.id).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Internal);
+        store.loads.panics.store(false, Ordering::SeqCst);
+        assert_eq!(shop.products().get(mug.id).await.unwrap(), Some(mug));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_caller_that_is_dropped_takes_nobodys_load_with_it() {
+    let store = SlowStore::open().await;
+    let shop = shop(&store, Cache::in_process()).await;
+    let mug = mug(&shop, "MUG").await;
+    store.loads.gated.store(true, Ordering::SeqCst);
+    let read = |shop: &Stockroom| {
+        let (shop, id) = (shop.clone(), mug.id);
+        tokio::spawn(async move { shop.products().get(id).await })
+    };
+    let first = read(&shop);
+    until("a load", async || store.loads.count() == 1).await;
+    let second = read(&shop);
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    store.loads.open_gate();
+    assert_eq!(second.await.unwrap().unwrap(), Some(mug));
+    assert_eq!(store.loads.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_comes_after_a_write_is_not_given_what_was_loaded_before_it() {
+    for cache in [Cache::in_process(), Cache::shared(InProcessCache::new())] {
+        let store = SlowStore::open().await;
+        let shop = shop(&store, cache).await;
+        let mug = mug(&shop, "MUG").await;
+        store.loads.gated.store(true, Ordering::SeqCst);
+        let early = {
+            let (shop, id) = (shop.clone(), mug.id);
+            tokio::spawn(async move { shop.products().require(id).await.unwrap() })
+        };
+        until("a load", async || store.loads.waiting.load(Ordering::SeqCst) > 0).await;
+        // Only that load waits, with the old value in its hands.
+        store.loads.gated.store(false, Ordering::SeqCst);
+        let cup = shop
+            .products()
+            .update(&mug, ProductPatch::new().title("Cup"))
+            .await
+            .unwrap();
+        let late = shop.with_deadline(Duration::from_secs(5));
+        assert_eq!(late.products().require(mug.id).await.unwrap(), cup);
+        store.loads.open_gate();
+        assert!(early.await.unwrap().version <= cup.version);
+        for _ in 0..3 {
+            assert_eq!(late.products().require(mug.id).await.unwrap(), cup);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn after_a_loader_has_hung_the_next_caller_loads() {
+    let store = SlowStore::open().await;
+    let shop = shop(&store, Cache::in_process()).await;
+    let mug = mug(&shop, "MUG").await;
+    store.loads.gated.store(true, Ordering::SeqCst);
+    let hasty = shop.with_deadline(Duration::from_millis(50));
+    let error = hasty.products().get(mug.id).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    store.loads.open_gate();
+    assert_eq!(shop.products().get(mug.id).await.unwrap(), Some(mug));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_batch_asks_the_store_once_and_keeps_order() {
+    let store = SlowStore::open().await;
+    let shop = shop(&store, Cache::shared(InProcessCache::new())).await;
+    let (one, two, three) = (
+        mug(&shop, "A").await,
+        mug(&shop, "B").await,
+        mug(&shop, "C").await,
+    );
+    shop.products().get(two.id).await.unwrap();
+    let absent = ProductId::new();
+    let asked = [three.id, absent, two.id, one.id, three.id];
+    for _ in 0..3 {
+        let found = shop.products().get_many(&asked).await.unwrap();
+        let expected = [Some(&three), None, Some(&two), Some(&one), Some(&three)];
+        assert_eq!(found, expected.map(Option::<&Arc<Product>>::cloned));
+    }
+    // One for the second product, one for all of the others, absent ones included.
+    assert_eq!(store.loads.count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_absent_is_remembered_until_it_is_there() {
+    let store = SlowStore::open().await;
+    let shop = shop(
+        &store,
+        Cache::shared(InProcessCache::new()).products(CachePolicy::new().tiers(Tiers::Shared)),
+    )
+    .await;
+    let mug = mug(&shop, "MUG").await;
+    shop.products().delete(&mug).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(shop.products().get(mug.id).await.unwrap(), None);
+    }
+    assert_eq!(store.loads.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_old_value_is_given_while_the_store_is_down_where_the_policy_says_so() {
+    let store = SlowStore::open().await;
+    let keep = CachePolicy::new().tiers(Tiers::Shared);
+    for (stale_for, is_given) in [(Duration::ZERO, false), (Duration::from_secs(60), true)] {
+        let cache = Cache::shared(InProcessCache::new()).products(keep.stale_if_error(stale_for));
+        let shop = shop(&store, cache).await;
+        let mug = mug(&shop, &format!("MUG-{is_given}")).await;
+        shop.products().get(mug.id).await.unwrap();
+        // The writer has told the cache that the value is old.
+        shop.products()
+            .update(&mug, ProductPatch::new().title("Cup"))
+            .await
+            .unwrap();
+        store.loads.down.store(true, Ordering::SeqCst);
+        let found = shop.products().get(mug.id).await;
+        store.loads.down.store(false, Ordering::SeqCst);
+        match is_given {
+            true => assert_eq!(found.unwrap(), Some(mug)),
+            false => assert_eq!(found.unwrap_err().kind(), ErrorKind::Unavailable),
+        }
+        assert_eq!(shop.cache().stats().stale_served, u64::from(is_given));
+    }
+}
