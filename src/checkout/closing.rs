@@ -1,6 +1,6 @@
-//! Closes the cart of an order where carts lie in another store than orders.
+//! Closes the cart of an order; what was not ordered goes on in a successor.
 //!
-//! One commit cannot write both stores. So the order commits first, with the unique claim that no other order is made of its
+//! Where carts lie in another store than orders, one commit cannot write both stores. So the order commits first, with the unique claim that no other order is made of its
 //! cart; then its cart is closed. That is a declared effect: whoever placed the order does it at once, and where that did
 //! not happen, the feed of the orders' store has it done ([`CartCloser`]). docs/placement.md thinks each case through.
 //!
@@ -90,7 +90,7 @@ async fn close(context: &Context, order: OrderId, cart: CartId, deadline: Deadli
 }
 
 /// The cart closed with what was ordered of it, and its successor with the rest, if there is any.
-fn stage(context: &Context, cart: &Cart, order: &Order, set: &mut WriteSet) -> Result<()> {
+pub(super) fn stage(context: &Context, cart: &Cart, order: &Order, set: &mut WriteSet) -> Result<()> {
     let now = context.now();
     let rest = without(cart, order)?.lines;
     let mut closed = cart.ordered()?;
@@ -111,7 +111,7 @@ fn stage(context: &Context, cart: &Cart, order: &Order, set: &mut WriteSet) -> R
 }
 
 /// The cart without what was ordered: what was added since the order was made of it.
-pub(super) fn without(cart: &Cart, order: &Order) -> Result<Cart> {
+fn without(cart: &Cart, order: &Order) -> Result<Cart> {
     let mut left = cart.clone();
     for line in &order.lines {
         let key = LineKey::of(&line.sku, &line.options);

@@ -183,8 +183,8 @@ impl Checkout {
     ///   application's to bound; the deadline of the shop counts for what comes before it, and anew for what
     ///   comes after it.
     /// - **Last** one write set: the money, and the order placed with its stock and its cart closed, or
-    ///   cancelled. A cart that got more lines during the payment stays open with what was not ordered; where it lies in
-    ///   another store, these move to a new cart, as with [`place`](Self::place).
+    ///   cancelled. What was added to the cart during the payment moves to a new cart: see
+    ///   [`Carts::current`](crate::Carts::current).
     /// - Money is recorded whatever happened meanwhile: see [`Paid`]. A webhook that tells the same charge
     ///   does not count twice.
     /// - The same key again gives the same outcome. While another caller is at it, this one waits; when that

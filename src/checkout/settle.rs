@@ -175,7 +175,10 @@ fn stage(
                 set.delta(Delta::Stock(step));
             }
             if !closing::is_apart(context) {
-                close_cart(known.cart.as_deref(), &order, set)?;
+                // The claim of the order stays on this cart: what was added during the payment could not be ordered in it.
+                if let Some(cart) = known.cart.as_deref().filter(|cart| cart.is_open()) {
+                    closing::stage(context, cart, &order, set)?;
+                }
             }
         }
     }
@@ -205,22 +208,6 @@ fn decide(order: Order, charge: &Charge, findings: &Findings, set: &mut WriteSet
     };
     set.event("order.cancelled");
     order.cancel(reason)
-}
-
-/// Closes the cart, or takes what was ordered out of it: what was added during the payment stays in an open
-/// cart.
-fn close_cart(cart: Option<&Cart>, order: &Order, set: &mut WriteSet) -> Result<()> {
-    let Some(cart) = cart.filter(|cart| cart.is_open()) else {
-        return Ok(());
-    };
-    let mut left = closing::without(cart, order)?;
-    left.updated_at = order.updated_at;
-    if left.lines.is_empty() {
-        set.put(Put::root(cart, left.ordered()?));
-    } else if left.lines != cart.lines {
-        set.put(Put::update(cart, left));
-    }
-    Ok(())
 }
 
 /// What came of a settled payment.

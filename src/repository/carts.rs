@@ -209,7 +209,7 @@ impl Carts {
     /// The cart to go on with: this one while it is open, else the one that took over what was added to it too late to be
     /// ordered. `None` once there is nothing to go on with.
     ///
-    /// - Lines move to another cart only where carts lie in another store than orders: see
+    /// - Lines move to another cart when they are added during a payment, and where carts lie in another store than orders: see
     ///   [`Builder::place`](crate::Builder::place). Asking costs one round trip for each time that this happened.
     /// - Such a cart reads as open until it is closed, which is a moment after its order was placed.
     ///

@@ -220,7 +220,7 @@ async fn an_order_that_was_cancelled_during_the_payment_is_due_back() {
 }
 
 #[tokio::test]
-async fn lines_added_during_the_payment_stay_in_an_open_cart() {
+async fn lines_added_during_the_payment_move_to_a_new_cart() {
     let bench = bench().await;
     let cart = bench.cart(&[("MUG", 2)]).await;
     let charge = async |due: Due| {
@@ -235,7 +235,9 @@ async fn lines_added_during_the_payment_stay_in_an_open_cart() {
         .await
         .unwrap();
     assert_eq!(paid.order().lines[0].quantity.get(), 2);
-    let left = bench.shop.carts().require(cart.id).await.unwrap();
+    let paid_for = bench.shop.carts().require(cart.id).await.unwrap();
+    assert_eq!(paid_for.status, CartStatus::Ordered);
+    let left = bench.shop.carts().current(cart.id).await.unwrap().unwrap();
     let mut lines: Vec<_> = left
         .lines
         .iter()
@@ -246,6 +248,13 @@ async fn lines_added_during_the_payment_stay_in_an_open_cart() {
         (left.status, lines),
         (CartStatus::Open, vec![("CUP", 1), ("MUG", 1)])
     );
+    let rest = bench
+        .shop
+        .checkout()
+        .place(Place::cart(left.id).key(key("b")))
+        .await
+        .unwrap();
+    assert_eq!(rest.order.lines.len(), 2);
 }
 
 #[tokio::test]
