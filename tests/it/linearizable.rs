@@ -46,7 +46,7 @@ const UNITS: i64 = 24;
 fn enough(ground: &Ground) -> usize {
     match engines::setting("STOCKROOM_SOAK").as_deref() {
         Some("1") => 1_000_000,
-        _ if ground.is_far() => 800,
+        _ if ground.is_far() => 400,
         _ => 10_000,
     }
 }

@@ -42,7 +42,7 @@ const FAILED_BEFORE: &str = "tests/it/model/failed_before.txt";
 fn enough(ground: &Ground) -> usize {
     match engines::setting("STOCKROOM_SOAK").as_deref() {
         Some("1") => 100_000,
-        _ if ground.is_far() => 500,
+        _ if ground.is_far() => 200,
         _ => 3_000,
     }
 }
