@@ -2,6 +2,8 @@
 
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "dynamodb"))]
+mod gauge;
 mod in_process;
 #[cfg(feature = "memcached")]
 mod memcached;

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
 
-use super::gauge::Ticket;
 use super::prepared::Prepared;
+use crate::backend::gauge::Ticket;
 use crate::error::Result;
 use crate::resilience::Deadline;
 use crate::spi::store::Committed;

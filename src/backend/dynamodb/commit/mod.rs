@@ -9,7 +9,6 @@
 
 mod crowd;
 mod facts;
-mod gauge;
 mod job;
 mod outcome;
 mod prepared;
@@ -37,7 +36,6 @@ pub(super) use trial::FINGERPRINT;
 pub(super) use trial::OWNER;
 
 use self::crowd::Occupied;
-use self::gauge::Gauge;
 use self::job::Job;
 use self::job::State;
 use self::prepared::Prepared;
@@ -47,6 +45,8 @@ use super::epoch::Epoch;
 use super::error::closed;
 use super::keys::Key;
 use super::wire::Wire;
+use crate::backend::gauge::Gauge;
+use crate::backend::gauge::QUEUE;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -54,9 +54,6 @@ use crate::resilience::Deadline;
 use crate::spi::store::CommitStatus;
 use crate::spi::store::Committed;
 use crate::spi::store::WriteSet;
-
-/// Write sets that wait at most; more are refused at once.
-const QUEUE: usize = 4_096;
 
 /// Transactions that are under way at once at most.
 const FLIGHTS: usize = 64;

@@ -7,7 +7,6 @@ use uuid::Uuid;
 
 use super::facts::Facts;
 use super::facts::Way;
-use super::gauge::Gauge;
 use super::job::Job;
 use super::outcome::Outcome;
 use super::prepared::Prepared;
@@ -21,6 +20,7 @@ use crate::backend::dynamodb::epoch::Epoch;
 use crate::backend::dynamodb::error::timeout;
 use crate::backend::dynamodb::keys::Key;
 use crate::backend::dynamodb::wire::Wire;
+use crate::backend::gauge::Gauge;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;

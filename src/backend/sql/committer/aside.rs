@@ -1,8 +1,6 @@
 //! The first lane's side of the second: what is blocked goes there, and whatever would have to wait for it.
 
 use super::Engine;
-use super::QUEUE;
-use super::gauge::Gauge;
 use super::job::Job;
 use super::job::Place;
 use super::job::lock;
@@ -11,6 +9,8 @@ use super::second::Second;
 use super::worker::Lane;
 use super::worker::Undecided;
 use super::worker::Worker;
+use crate::backend::gauge::Gauge;
+use crate::backend::gauge::QUEUE;
 use crate::backend::sql::epoch::Epoch;
 use crate::backend::sql::plan::Footprint;
 use crate::backend::sql::plan::Occupied;

@@ -1,6 +1,6 @@
 //! A write set on its way, and how far it has come.
 
-use super::gauge::Ticket;
+use crate::backend::gauge::Ticket;
 use crate::backend::sql::plan::Footprint;
 use crate::backend::sql::plan::Occupied;
 use crate::backend::sql::plan::Prepared;

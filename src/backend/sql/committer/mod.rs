@@ -8,12 +8,13 @@
 //! connection, and whatever collides with it goes there behind it. All others go on in the first lane.
 
 mod aside;
-mod gauge;
 mod job;
 mod second;
 mod settle;
 mod worker;
 
+use crate::backend::gauge::Gauge;
+use crate::backend::gauge::QUEUE;
 use crate::backend::sql::epoch::Epoch;
 use crate::backend::sql::judge::Facts;
 use crate::backend::sql::plan::Plan;
@@ -32,7 +33,6 @@ use crate::spi::store::Delta;
 use crate::spi::store::Durability;
 use crate::spi::store::WriteSet;
 use async_trait::async_trait;
-use gauge::Gauge;
 use job::BLOCKED;
 use job::Job;
 use job::LEFT;
@@ -58,9 +58,6 @@ use worker::Worker;
 /// is locked for longer belongs to a transaction with an application behind it, and every write of the process would
 /// wait with the batch.
 pub(in crate::backend::sql) const LOCK_WAIT: Duration = Duration::from_millis(100);
-
-/// Write sets that wait at most; more are refused at once.
-const QUEUE: usize = 4_096;
 
 /// Rounds of one batch on fresh facts before its sets go one by one.
 pub(in crate::backend::sql) const ROUNDS: u32 = 3;

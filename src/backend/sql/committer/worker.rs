@@ -2,10 +2,10 @@
 
 use super::Engine;
 use super::aside::Aside;
-use super::gauge::Gauge;
 use super::job::Job;
 use super::second::Next;
 use super::second::Second;
+use crate::backend::gauge::Gauge;
 use crate::backend::sql::epoch::Epoch;
 use crate::backend::sql::plan::Together;
 use crate::spi::store::Delta;

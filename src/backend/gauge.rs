@@ -1,6 +1,5 @@
 //! Counts what the committer does.
 
-use super::QUEUE;
 use crate::spi::store::CommitStatus;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -8,13 +7,16 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Instant;
 
+/// Write sets that wait at most; more are refused at once.
+pub(in crate::backend) const QUEUE: usize = 4_096;
+
 /// What all tasks of a committer count together.
 #[derive(Debug, Default)]
-pub(super) struct Gauge(Mutex<CommitStatus>);
+pub(in crate::backend) struct Gauge(Mutex<CommitStatus>);
 
 /// A place in the queue.
 #[derive(Debug)]
-pub(super) struct Ticket {
+pub(in crate::backend) struct Ticket {
     gauge: Arc<Gauge>,
     since: Instant,
 }
@@ -25,7 +27,7 @@ impl Gauge {
     }
 
     /// A place in the queue; `None` when it is full.
-    pub(super) fn enter(self: &Arc<Self>) -> Option<Ticket> {
+    pub(in crate::backend) fn enter(self: &Arc<Self>) -> Option<Ticket> {
         let mut status = self.count();
         if status.waiting >= QUEUE as u64 {
             status.turned_away += 1;
@@ -39,16 +41,16 @@ impl Gauge {
     }
 
     /// A batch of so many write sets.
-    pub(super) fn batch(&self, sets: usize) {
+    pub(in crate::backend) fn batch(&self, sets: usize) {
         self.count().sizes.add(sets as u64);
     }
 
     /// A database transaction.
-    pub(super) fn round(&self) {
+    pub(in crate::backend) fn round(&self) {
         self.count().rounds += 1;
     }
 
-    pub(super) fn status(&self) -> CommitStatus {
+    pub(in crate::backend) fn status(&self) -> CommitStatus {
         self.count().clone()
     }
 }
