@@ -38,7 +38,7 @@ fn fresh(url: &str) -> DynamoOptions {
         .attempt_timeout(Duration::from_secs(15))
 }
 
-async fn server() -> Option<&'static engines::DynamoDb> {
+async fn server() -> Option<Arc<engines::DynamoDb>> {
     engines::require(engines::DynamoDb::shared().await).unwrap()
 }
 
@@ -207,7 +207,7 @@ async fn on_hand(store: &DynamoStore) -> i64 {
 async fn a_transaction_whose_reply_is_lost_is_found_and_not_repeated() {
     let Some(server) = server().await else { return };
     let line = Line::to(server.url()).await;
-    let store = shop_behind(&line, server).await;
+    let store = shop_behind(&line, &server).await;
     line.lose_replies(3);
     let mut versions = Vec::new();
     for _ in 0..6 {
@@ -223,7 +223,7 @@ async fn a_transaction_whose_reply_is_lost_is_found_and_not_repeated() {
 async fn a_transaction_that_never_arrived_is_voided_and_sent_again() {
     let Some(server) = server().await else { return };
     let line = Line::to(server.url()).await;
-    let store = shop_behind(&line, server).await;
+    let store = shop_behind(&line, &server).await;
     line.lose_requests(3);
     for _ in 0..6 {
         store.commit(receive_one(), deadline()).await.unwrap();

@@ -8,9 +8,10 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use super::folder::Folder;
 use super::locate::folder_with;
@@ -20,6 +21,8 @@ use super::{EngineError, port, setting};
 
 const ENGINE: &str = "DynamoDB Local";
 const JAR: &str = "DynamoDBLocal.jar";
+/// How long a server is shared before there is a new one.
+const LIFE: Duration = Duration::from_secs(60);
 /// The variable that gives a server instead of a child process.
 const VARIABLE: &str = "STOCKROOM_TEST_DYNAMODB_URL";
 /// The variable that names the folder that the program was unpacked into.
@@ -56,13 +59,24 @@ impl DynamoDb {
         }
     }
 
-    /// The one server that all tests of this process share, started by the first that asks.
+    /// The server that tests of this process share at present.
+    ///
+    /// With every call DynamoDB Local looks through the stream records that it was ever given, so that it gets slower and slower:
+    /// who asks a minute after the server was started gets a new one. The one before ends when nobody keeps it any more.
     ///
     /// # Errors
     /// Those of [`DynamoDb::start`]; the next caller tries again.
-    pub async fn shared() -> Result<&'static Self, EngineError> {
-        static SHARED: OnceCell<DynamoDb> = OnceCell::const_new();
-        SHARED.get_or_try_init(Self::start).await
+    pub async fn shared() -> Result<Arc<Self>, EngineError> {
+        static SHARED: Mutex<Option<(Arc<DynamoDb>, Instant)>> = Mutex::const_new(None);
+        let mut shared = SHARED.lock().await;
+        if let Some((server, started)) = shared.as_ref()
+            && started.elapsed() < LIFE
+        {
+            return Ok(Arc::clone(server));
+        }
+        let server = Arc::new(Self::start().await?);
+        *shared = Some((Arc::clone(&server), Instant::now()));
+        Ok(server)
     }
 
     /// Where it listens, as in `http://127.0.0.1:8000`.
@@ -89,6 +103,9 @@ impl DynamoDb {
                 .args([
                     "-Xrs",
                     "-Xmx512m",
+                    // It lives for minutes: compiling its code in full would take longer than it saves.
+                    "-XX:TieredStopAtLevel=1",
+                    "-XX:+UseSerialGC",
                     "-Djava.library.path=./DynamoDBLocal_lib",
                     "-jar",
                     JAR,

@@ -7,20 +7,21 @@ use stockroom::Version;
 
 use super::begun::Call;
 use super::begun::begin;
+use super::begun::finish;
 use crate::support::Ground;
 use crate::support::Shop;
 use crate::support::berlin;
 use crate::support::until;
 
-/// Whoever writes this SKU stands at the gate.
-const FIRST: &str = "FIRST-IN-LINE";
+/// Whoever writes one of these SKUs stands at the gate: one for each hand of the committer.
+const FIRST: [&str; 2] = ["FIRST-IN-LINE-1", "FIRST-IN-LINE-2"];
 
-/// A gate that is closed: one commit stands before it, and the committer with it.
+/// A gate that is closed: a commit of each hand stands before it, and the committer with them.
 pub(super) struct Gate {
     ground: Ground,
     /// Has the one write lock of a file.
     lock: Option<SqliteConnection>,
-    first: Call<Result<Version, Error>>,
+    first: Vec<Call<Result<Version, Error>>>,
 }
 
 impl Gate {
@@ -38,13 +39,23 @@ impl Gate {
         }
         let sql = format!(
             "CREATE TRIGGER it_gate AFTER INSERT ON stockroom_movements FOR EACH ROW \
-             WHEN (NEW.sku = '{FIRST}') EXECUTE FUNCTION it_wait()"
+             WHEN (NEW.sku IN ('{}', '{}')) EXECUTE FUNCTION it_wait()",
+            FIRST[0], FIRST[1]
         );
         ground.texts(&sql).await;
     }
 
-    /// Closes the gate and waits until a commit stands before it.
+    /// Closes the gate and waits until nothing else can be committed.
     pub(super) async fn close(ground: &Ground, shop: &Shop) -> Self {
+        Self::closed_for(&FIRST, ground, shop).await
+    }
+
+    /// Closes the gate for one hand; the other goes on. Whoever writes this SKU waits with the one that stands there.
+    pub(super) async fn close_one(ground: &Ground, shop: &Shop) -> (Self, &'static str) {
+        (Self::closed_for(&FIRST[..1], ground, shop).await, FIRST[0])
+    }
+
+    async fn closed_for(skus: &'static [&'static str], ground: &Ground, shop: &Shop) -> Self {
         let lock = match ground.schema() {
             Some(_) => {
                 ground.texts("INSERT INTO it_gate VALUES (true)").await;
@@ -56,16 +67,21 @@ impl Gate {
                 Some(lock)
             }
         };
-        let shop = shop.clone();
-        let mut first: Call<_> = Box::pin(async move { shop.inventory().receive(FIRST, &berlin(), 1).await });
-        assert!(begin(&mut first).await.is_none());
-        if let Some(schema) = ground.schema() {
+        let mut first = Vec::new();
+        for (number, sku) in skus.iter().copied().enumerate() {
+            let shop = shop.clone();
+            let mut call: Call<_> =
+                Box::pin(async move { shop.inventory().receive(sku, &berlin(), 1).await });
+            assert!(begin(&mut call).await.is_none());
+            first.push(call);
+            // A file has one writer.
+            let Some(schema) = ground.schema() else { break };
             let waiting = format!(
                 "SELECT 'waits' FROM pg_stat_activity \
                  WHERE application_name = '{schema}' AND wait_event = 'PgSleep'"
             );
-            until("a commit stands at the gate", async || {
-                !ground.texts(&waiting).await.is_empty()
+            until("a commit of each hand stands at the gate", async || {
+                ground.texts(&waiting).await.len() > number
             })
             .await;
         }
@@ -84,6 +100,8 @@ impl Gate {
                 self.ground.texts("DELETE FROM it_gate").await;
             }
         }
-        self.first.await.unwrap();
+        for received in finish(self.first).await {
+            received.unwrap();
+        }
     }
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use stockroom::Error;
+use stockroom::ErrorKind;
 use stockroom::Result;
 use stockroom::backend::DynamoOptions;
 use stockroom::backend::DynamoStore;
@@ -118,26 +120,27 @@ pub(super) fn schema() -> String {
     format!("conformance_{}", Uuid::now_v7().simple())
 }
 
-/// Table prefixes of one DynamoDB Local.
-pub(super) struct OnDynamoDb(String);
+/// Table prefixes of the DynamoDB Local that tests share.
+pub(super) struct OnDynamoDb;
 
 impl OnDynamoDb {
-    /// The server that the tests of this process share; `None` when there is none and that is allowed.
+    /// `None` when there is no server and that is allowed.
     pub(super) async fn start() -> Option<Self> {
-        let server = engines::require(engines::DynamoDb::shared().await).unwrap()?;
-        Some(Self(server.url().to_owned()))
+        engines::require(engines::DynamoDb::shared().await)
+            .unwrap()
+            .map(|_| Self)
     }
+}
 
-    /// A fresh prefix on the server.
-    pub(super) fn options(&self) -> DynamoOptions {
-        DynamoOptions::new(format!("conformance-{}-", Uuid::now_v7().simple()))
-            .region("eu-central-1")
-            .endpoint(&self.0)
-            .credentials("local", "local", None)
-            .migrate(Migrate::Apply)
-            // The server shares a machine with everything else.
-            .attempt_timeout(std::time::Duration::from_secs(15))
-    }
+/// A fresh prefix on the server.
+fn dynamodb_options(server: &engines::DynamoDb) -> DynamoOptions {
+    DynamoOptions::new(format!("conformance-{}-", Uuid::now_v7().simple()))
+        .region("eu-central-1")
+        .endpoint(server.url())
+        .credentials("local", "local", None)
+        .migrate(Migrate::Apply)
+        // The server shares a machine with everything else.
+        .attempt_timeout(std::time::Duration::from_secs(15))
 }
 
 async fn dynamodb_again(options: DynamoOptions) -> Result<Arc<dyn Store>> {
@@ -147,10 +150,17 @@ async fn dynamodb_again(options: DynamoOptions) -> Result<Arc<dyn Store>> {
 #[async_trait]
 impl Setup for OnDynamoDb {
     async fn fresh(&self) -> Result<Harness> {
-        let options = self.options();
+        let server = engines::DynamoDb::shared().await.map_err(|error| {
+            Error::new(ErrorKind::Unavailable, "DynamoDB Local did not start").caused_by(error)
+        })?;
+        let options = dynamodb_options(&server);
         let store = Arc::new(DynamoStore::connect(options.clone()).await?);
         let clock = Arc::clone(&store);
-        let harness = Harness::new(store, move |by| clock.shift_clock(by));
+        let harness = Harness::new(store, move |by| {
+            // As long as the case needs it.
+            let _ = &server;
+            clock.shift_clock(by);
+        });
         Ok(harness.opened_again(move || dynamodb_again(options.clone())))
     }
 }

@@ -34,8 +34,14 @@ pub(crate) struct Ground {
 enum Place {
     Memory,
     File(String),
-    Postgres { url: String, schema: String },
-    DynamoDb { url: String, prefix: String },
+    Postgres {
+        url: String,
+        schema: String,
+    },
+    DynamoDb {
+        server: Arc<engines::DynamoDb>,
+        prefix: String,
+    },
 }
 
 fn dynamo(url: &str, prefix: &str) -> DynamoOptions {
@@ -84,12 +90,12 @@ impl Ground {
         Some(Self::at(server.url()))
     }
 
-    /// A table prefix of the DynamoDB that all tests share.
+    /// A table prefix of a DynamoDB that tests share.
     pub(crate) async fn dynamodb() -> Option<Self> {
         let server = engines::require(engines::DynamoDb::shared().await).unwrap()?;
         Some(Self {
             place: Place::DynamoDb {
-                url: server.url().to_owned(),
+                server,
                 prefix: format!("it-{}-", Uuid::now_v7().simple()),
             },
             folder: None,
@@ -145,7 +151,8 @@ impl Ground {
     pub(crate) fn url(&self) -> &str {
         match &self.place {
             Place::Memory => "sqlite::memory:",
-            Place::File(url) | Place::Postgres { url, .. } | Place::DynamoDb { url, .. } => url,
+            Place::File(url) | Place::Postgres { url, .. } => url,
+            Place::DynamoDb { server, .. } => server.url(),
         }
     }
 
@@ -188,8 +195,8 @@ impl Ground {
                 })
                 .await
             }
-            Place::DynamoDb { url, prefix } => {
-                let store = Arc::new(DynamoStore::connect(dynamo(url, prefix)).await.unwrap());
+            Place::DynamoDb { server, prefix } => {
+                let store = Arc::new(DynamoStore::connect(dynamo(server.url(), prefix)).await.unwrap());
                 let clock = Arc::clone(&store);
                 Shop::new(Stockroom::builder().store_arc(store), move |by| {
                     clock.shift_clock(by)
@@ -214,8 +221,8 @@ impl Ground {
             Place::Memory | Place::File(_) => {
                 Arc::new(SqliteStore::open(SqliteOptions::new(self.url())).await.unwrap())
             }
-            Place::DynamoDb { url, prefix } => {
-                Arc::new(DynamoStore::connect(dynamo(url, prefix)).await.unwrap())
+            Place::DynamoDb { server, prefix } => {
+                Arc::new(DynamoStore::connect(dynamo(server.url(), prefix)).await.unwrap())
             }
             Place::Postgres { url, schema } => {
                 let options = PostgresOptions::new(url).schema(schema);

@@ -1,17 +1,13 @@
 //! The first lane's side of the second: what is blocked goes there, and whatever would have to wait for it.
 
 use super::Engine;
+use super::hand::Hand;
 use super::job::Job;
 use super::job::Place;
 use super::job::lock;
 use super::locked;
 use super::second::Second;
-use super::worker::Lane;
-use super::worker::Undecided;
-use super::worker::Worker;
-use crate::backend::gauge::Gauge;
 use crate::backend::gauge::QUEUE;
-use crate::backend::sql::epoch::Epoch;
 use crate::backend::sql::plan::Footprint;
 use crate::backend::sql::plan::Occupied;
 use crate::error::Error;
@@ -30,27 +26,12 @@ pub(super) struct Aside {
 }
 
 impl Aside {
-    /// Starts the lane on a connection of its own.
-    pub(super) fn start(
-        engine: impl Engine,
-        trouble: Arc<Mutex<Option<String>>>,
-        gauge: Arc<Gauge>,
-        epoch: Epoch,
-    ) -> Self {
+    /// Starts the lane.
+    pub(super) fn start(hand: Hand<impl Engine>) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let worker = Worker {
-            engine,
-            jobs,
-            waiting: Vec::new(),
-            undecided: Undecided::default(),
-            trouble,
-            gauge,
-            epoch,
-            lane: Lane::Second(Second::default()),
-        };
         Self {
             queue,
-            task: tokio::spawn(worker.work()),
+            task: tokio::spawn(Second::new(jobs).work(hand)),
             occupied: Arc::default(),
             arrived: 0,
         }

@@ -26,6 +26,8 @@ pub(super) const BLOCKED: u8 = 3;
 
 pub(super) struct Job {
     pub(super) one: Box<Prepared>,
+    /// Its number in the order of arrival, once it is taken from the queue.
+    pub(super) arrived: u64,
     /// Until it is in a batch.
     pub(super) ticket: Option<Ticket>,
     pub(super) deadline: Deadline,

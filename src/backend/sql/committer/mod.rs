@@ -1,17 +1,17 @@
-//! The task that owns the writing connection. Callers hand over write sets and wait for their own answer; what arrives
+//! The task that owns the writing connections. Callers hand over write sets and wait for their own answer; what arrives
 //! while a commit is under way forms the next batch, and a lone write set goes at once.
 //!
 //! A caller that is gone changes nothing: the task owns the work. What a caller learns when its deadline ends depends on
 //! how far its set came: not sent yet is `Timeout` (or `Unavailable` with the reason), sent is `OutcomeUnknown`.
 //!
-//! Two lanes: a batch that a foreign transaction blocks, such as one that a write set was joined to, goes aside to a second
-//! connection, and whatever collides with it goes there behind it. All others go on in the first lane.
+//! Two lanes: a batch that a foreign transaction blocks, such as one that a write set was joined to, goes aside to a
+//! connection of its own, and whatever collides with it goes there behind it. All others go on in the [first lane](first).
 
 mod aside;
+mod first;
+mod hand;
 mod job;
 mod second;
-mod settle;
-mod worker;
 
 use crate::backend::gauge::Gauge;
 use crate::backend::gauge::QUEUE;
@@ -33,6 +33,8 @@ use crate::spi::store::Delta;
 use crate::spi::store::Durability;
 use crate::spi::store::WriteSet;
 use async_trait::async_trait;
+use first::First;
+use hand::Hand;
 use job::BLOCKED;
 use job::Job;
 use job::LEFT;
@@ -49,10 +51,6 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
-use worker::First;
-use worker::Lane;
-use worker::Undecided;
-use worker::Worker;
 
 /// How long a batch waits for a lock. Locks of other committers are held for milliseconds, even when a disk is slow; what
 /// is locked for longer belongs to a transaction with an application behind it, and every write of the process would
@@ -65,7 +63,7 @@ pub(in crate::backend::sql) const ROUNDS: u32 = 3;
 /// Runs batches on one engine.
 #[async_trait]
 pub(in crate::backend::sql) trait Engine: Send + Sized + 'static {
-    /// An engine on a connection of its own, for what is [blocked](Ran::Blocked); none where locks are not of rows.
+    /// An engine on a connection of its own, that is not open yet; none where locks are not of rows.
     fn second(&self) -> Option<Self>;
 
     /// Opens the connection if there is none.
@@ -127,17 +125,8 @@ impl Committer {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let trouble = Arc::new(Mutex::new(None));
         let gauge = Arc::new(Gauge::default());
-        let worker = Worker {
-            engine,
-            jobs,
-            waiting: Vec::new(),
-            undecided: Undecided::default(),
-            trouble: trouble.clone(),
-            gauge: gauge.clone(),
-            epoch: epoch.clone(),
-            lane: Lane::First(First::default()),
-        };
-        let task = tokio::spawn(worker.work());
+        let hand = Hand::new(engine, trouble.clone(), gauge.clone(), epoch.clone());
+        let task = tokio::spawn(First::new(jobs, hand).work());
         Self {
             queue: Mutex::new(Some(queue)),
             task: Mutex::new(Some(task)),
@@ -165,6 +154,7 @@ impl Committer {
         let state = Arc::new(AtomicU8::new(QUEUED));
         let job = Job {
             one: Box::new(one),
+            arrived: 0,
             ticket: Some(ticket),
             deadline,
             state: state.clone(),
@@ -242,6 +232,18 @@ impl Drop for Leaving<'_> {
     fn drop(&mut self) {
         self.leave();
     }
+}
+
+/// Write sets that give up a hold go first, so that nobody takes the units between the release and what the release is for.
+fn releases_first(mut batch: Vec<Job>) -> Vec<Job> {
+    batch.sort_by_key(|job| {
+        !job.one
+            .set
+            .deltas
+            .iter()
+            .any(|delta| matches!(delta, Delta::Unhold { .. }))
+    });
+    batch
 }
 
 fn too_many() -> Error {

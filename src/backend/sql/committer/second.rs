@@ -3,16 +3,20 @@
 //! A batch that is blocked is halved until the sets that are blocked stand alone. Such a set is tried by itself again and
 //! again; what collides with it waits behind it, so that nothing overtakes on a row; everything else goes in between.
 
+use super::Engine;
 use super::LOCK_WAIT;
+use super::first::BATCH;
+use super::hand::Hand;
 use super::job::Job;
 use super::locked;
-use super::worker::BATCH;
+use super::releases_first;
 use crate::backend::sql::plan::Occupied;
 use crate::backend::sql::plan::Together;
 use crate::resilience::Backoff;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use std::time::Instant;
+use tokio::sync::mpsc;
 
 /// Pauses between tries of a set that is blocked by itself: a lock that is given up is noticed soon.
 const PAUSES: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(250));
@@ -21,9 +25,9 @@ const PAUSES: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_m
 /// would not know what became of it.
 const LAST_TRY: Duration = LOCK_WAIT.saturating_mul(3);
 
-/// What the lane knows beside the sets that wait.
-#[derive(Default)]
 pub(super) struct Second {
+    jobs: mpsc::Receiver<Job>,
+    waiting: Vec<Job>,
     /// Halves of a blocked batch, the next one last.
     halves: Vec<Vec<Job>>,
     /// Whether the last try was of a set that stands alone: then it is the others' turn.
@@ -31,7 +35,7 @@ pub(super) struct Second {
 }
 
 /// What there is to do.
-pub(super) enum Next {
+enum Next {
     /// Try these.
     Batch(Vec<Job>),
     /// Nothing until then.
@@ -41,8 +45,57 @@ pub(super) enum Next {
 }
 
 impl Second {
+    pub(super) fn new(jobs: mpsc::Receiver<Job>) -> Self {
+        Self {
+            jobs,
+            waiting: Vec::new(),
+            halves: Vec::new(),
+            was_alone: false,
+        }
+    }
+
+    /// Ends once nothing more can come and everything that came has its answer, or nobody waits for it.
+    pub(super) async fn work(mut self, mut hand: Hand<impl Engine>) {
+        while let Some(batch) = self.next_batch().await {
+            let left = hand.work(releases_first(batch)).await;
+            for batch in left.blocked {
+                self.blocked(batch);
+            }
+            self.waiting.extend(left.later);
+        }
+    }
+
+    /// What has nobody to wait for.
+    async fn next_batch(&mut self) -> Option<Vec<Job>> {
+        let mut open = true;
+        loop {
+            while let Ok(job) = self.jobs.try_recv() {
+                self.waiting.push(job);
+            }
+            let until = match self.next() {
+                Next::Batch(batch) => return Some(batch),
+                Next::Wait(until) => Some(until),
+                Next::Idle if open => None,
+                Next::Idle => return None,
+            };
+            let pause = async {
+                match until {
+                    Some(until) => tokio::time::sleep_until(until.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                job = self.jobs.recv(), if open => match job {
+                    Some(job) => self.waiting.push(job),
+                    None => open = false,
+                },
+                () = pause => {}
+            }
+        }
+    }
+
     /// Takes a batch back that is blocked.
-    pub(super) fn blocked(&mut self, mut batch: Vec<Job>, waiting: &mut Vec<Job>) {
+    fn blocked(&mut self, mut batch: Vec<Job>) {
         if batch.len() > 1 {
             let later = batch.split_off(batch.len() / 2);
             self.halves.push(later);
@@ -55,11 +108,12 @@ impl Second {
                 place.alone = Some((tries.saturating_add(1), Instant::now() + PAUSES.next(tries)));
             }
         }
-        waiting.append(&mut batch);
+        self.waiting.append(&mut batch);
     }
 
     /// Chooses among the sets that wait.
-    pub(super) fn next(&mut self, waiting: &mut Vec<Job>) -> Next {
+    fn next(&mut self) -> Next {
+        let waiting = &mut self.waiting;
         while let Some(half) = self.halves.pop() {
             let numbers: BTreeSet<u64> = half.iter().map(number).collect();
             waiting.extend(half);

@@ -104,4 +104,13 @@ impl Together {
         }
         true
     }
+
+    /// Whether a set would have to wait for one of these in another database transaction, as [`Occupied`](super::Occupied) says.
+    pub(in crate::backend::sql) fn blocks(&self, own: &Footprint) -> bool {
+        own.marks.iter().any(|(mark, touch)| {
+            self.marks
+                .get(mark)
+                .is_some_and(|found| *found != Touch::Reads || *touch != Touch::Reads)
+        })
+    }
 }

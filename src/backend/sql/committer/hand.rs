@@ -1,13 +1,15 @@
-//! What becomes of a batch: it is run, and run again on fresh facts, until each of its sets has an answer.
+//! A hand has a connection that writes, and brings one batch at a time to its end: it is run, and run again on fresh facts, until
+//! each of its sets has an answer.
 
 use super::Applied;
 use super::Engine;
 use super::ROUNDS;
 use super::Ran;
 use super::job::Job;
-use super::worker::Worker;
+use crate::backend::gauge::Gauge;
 use crate::backend::sql::answer::committed;
 use crate::backend::sql::answer::replay;
+use crate::backend::sql::epoch::Epoch;
 use crate::backend::sql::epoch::restored;
 use crate::backend::sql::judge::Facts;
 use crate::backend::sql::judge::Verdict;
@@ -18,6 +20,8 @@ use crate::backend::sql::plan::lay_out;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::resilience::Backoff;
+use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
@@ -26,9 +30,69 @@ use uuid::Uuid;
 /// How long an outcome is looked for after the last caller has gone.
 const AFTERMATH: Duration = Duration::from_secs(30);
 
-impl<E: Engine> Worker<E> {
-    /// Brings each set of the batch to its answer.
-    pub(super) async fn settle(&mut self, mut batch: Vec<Job>) {
+pub(super) struct Hand<E> {
+    engine: E,
+    /// Why the database cannot be reached, if it cannot.
+    trouble: Arc<Mutex<Option<String>>>,
+    gauge: Arc<Gauge>,
+    epoch: Epoch,
+    left: Left,
+}
+
+/// What a hand could not bring to its end. Nothing of it was applied.
+#[derive(Default)]
+pub(super) struct Left {
+    /// Sets that are decided once their neighbours are committed.
+    pub(super) later: Vec<Job>,
+    /// Batches that would wait again for the lock of a foreign transaction.
+    pub(super) blocked: Vec<Vec<Job>>,
+    /// Sets that do not hold beside any neighbour that is not committed.
+    alone: Vec<Job>,
+}
+
+impl<E: Engine> Hand<E> {
+    pub(super) fn new(
+        engine: E,
+        trouble: Arc<Mutex<Option<String>>>,
+        gauge: Arc<Gauge>,
+        epoch: Epoch,
+    ) -> Self {
+        Self {
+            engine,
+            trouble,
+            gauge,
+            epoch,
+            left: Left::default(),
+        }
+    }
+
+    /// Another hand, on a connection of its own; none where the engine has one.
+    pub(super) fn second(&self) -> Option<Self> {
+        let engine = self.engine.second()?;
+        Some(Self::new(
+            engine,
+            Arc::clone(&self.trouble),
+            Arc::clone(&self.gauge),
+            self.epoch.clone(),
+        ))
+    }
+
+    /// Opens the connection; `false` where there is none to be had.
+    pub(super) async fn ready(&mut self) -> bool {
+        self.engine.ready().await.is_ok()
+    }
+
+    /// Brings each set of the batch to its answer, but for what is left.
+    pub(super) async fn work(&mut self, batch: Vec<Job>) -> Left {
+        self.gauge.batch(batch.len());
+        self.settle(batch).await;
+        for job in std::mem::take(&mut self.left.alone) {
+            self.settle(vec![job]).await;
+        }
+        std::mem::take(&mut self.left)
+    }
+
+    async fn settle(&mut self, mut batch: Vec<Job>) {
         for job in &mut batch {
             job.ticket = None;
         }
@@ -49,7 +113,7 @@ impl<E: Engine> Worker<E> {
                 }
                 Attempt::Blocked => {
                     batch.iter().for_each(Job::unsend);
-                    return self.put_aside(batch);
+                    return self.left.blocked.push(batch);
                 }
                 Attempt::Failed { error, again } => {
                     batch.iter().for_each(Job::unsend);
@@ -98,8 +162,7 @@ impl<E: Engine> Worker<E> {
                     progress: batch.len() < before,
                 }
             }
-            Ran::Blocked(_) if self.has_second_lane() => Attempt::Blocked,
-            Ran::Blocked(error) => Attempt::Failed { error, again: true },
+            Ran::Blocked(_) => Attempt::Blocked,
             Ran::Failed { error, again } => Attempt::Failed { error, again },
             Ran::Restored(found) => {
                 self.epoch.saw(found);
@@ -130,8 +193,8 @@ impl<E: Engine> Worker<E> {
                 Verdict::Admit | Verdict::Later | Verdict::Alone => job.unsend(),
             }
             match verdict {
-                Verdict::Later => self.undecided.later.push(job),
-                Verdict::Alone => self.undecided.alone.push(job),
+                Verdict::Later => self.left.later.push(job),
+                Verdict::Alone => self.left.alone.push(job),
                 _ => admitted.push(job),
             }
         }
