@@ -14,11 +14,12 @@ pub(in crate::backend) const QUEUE: usize = 4_096;
 #[derive(Debug, Default)]
 pub(in crate::backend) struct Gauge(Mutex<CommitStatus>);
 
-/// A place in the queue.
+/// A write set on its way, from the queue to its answer.
 #[derive(Debug)]
 pub(in crate::backend) struct Ticket {
     gauge: Arc<Gauge>,
     since: Instant,
+    sent: bool,
 }
 
 impl Gauge {
@@ -37,6 +38,7 @@ impl Gauge {
         Some(Ticket {
             gauge: Arc::clone(self),
             since: Instant::now(),
+            sent: false,
         })
     }
 
@@ -55,11 +57,26 @@ impl Gauge {
     }
 }
 
+impl Ticket {
+    /// Its turn has come: it leaves the queue.
+    pub(in crate::backend) fn send(&mut self) {
+        if !std::mem::replace(&mut self.sent, true) {
+            let waited = u64::try_from(self.since.elapsed().as_micros());
+            let mut status = self.gauge.count();
+            status.waiting -= 1;
+            status.under_way += 1;
+            status.queued.add(waited.unwrap_or(u64::MAX));
+        }
+    }
+}
+
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let waited = u64::try_from(self.since.elapsed().as_micros());
         let mut status = self.gauge.count();
-        status.waiting -= 1;
-        status.queued.add(waited.unwrap_or(u64::MAX));
+        if self.sent {
+            status.under_way -= 1;
+        } else {
+            status.waiting -= 1;
+        }
     }
 }

@@ -385,14 +385,14 @@ async fn what_one_session_learns_of_a_failover_ends_the_others() {
     caught_up(&pair).await;
     pair.replica.promote().await.unwrap();
     pair.address.lead_new_to(pair.replica.address());
-    // The committer's session alone is ended; the old writer is up, and the readers' sessions with it are alive.
+    // The committer's sessions alone are ended; the old writer is up, and the readers' sessions with it are alive.
     let old = pair.on(&pair.writer);
     let ended = old
         .texts(&format!(
             "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity WHERE query LIKE '{COMMIT}%'"
         ))
         .await;
-    assert_eq!(ended, ["true"]);
+    assert!(!ended.is_empty() && ended.iter().all(|ended| ended == "true"));
     shop.inventory().receive("INBOX", &berlin(), 5).await.unwrap();
     for _ in 0..8 {
         assert_eq!(shop.level("INBOX").await.on_hand, 6, "read from the old writer");

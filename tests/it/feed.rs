@@ -358,7 +358,7 @@ async fn a_server_in_recovery_is_refused() {
     server.restart().await.unwrap();
     // No session is worked with on such a server; if one were, it could not tell what is complete.
     let soon = || stockroom::resilience::Deadline::within(Duration::from_millis(500));
-    let refusals = [ErrorKind::Unavailable, ErrorKind::Unsupported];
+    let refusals = [ErrorKind::Unavailable, ErrorKind::Unsupported, ErrorKind::Timeout];
     for after in [None, Some(&tail[0].1)] {
         let read = FeedRead {
             partition: &PartitionId::new("0"),

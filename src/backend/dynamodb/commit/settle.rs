@@ -181,7 +181,9 @@ impl Desk {
         }
         let mut admitted = admitted;
         for (job, _) in &mut admitted {
-            job.ticket = None;
+            if let Some(ticket) = &mut job.ticket {
+                ticket.send();
+            }
         }
         self.gauge.round();
         let sent = self.wire.transact(commit, items, last).await;

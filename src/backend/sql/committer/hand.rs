@@ -94,7 +94,9 @@ impl<E: Engine> Hand<E> {
 
     async fn settle(&mut self, mut batch: Vec<Job>) {
         for job in &mut batch {
-            job.ticket = None;
+            if let Some(ticket) = &mut job.ticket {
+                ticket.send();
+            }
         }
         let mut rounds = 0;
         let mut voids = 0;

@@ -28,7 +28,7 @@ pub(super) struct Job {
     pub(super) one: Box<Prepared>,
     /// Its number in the order of arrival, once it is taken from the queue.
     pub(super) arrived: u64,
-    /// Until it is in a batch.
+    /// Counts it; not in the second lane.
     pub(super) ticket: Option<Ticket>,
     pub(super) deadline: Deadline,
     pub(super) state: Arc<AtomicU8>,
@@ -72,6 +72,7 @@ impl Job {
     pub(super) fn answer(self, answer: Result<Committed>) {
         // Its rows are free before its caller can come back.
         drop(self.place);
+        drop(self.ticket);
         // A caller that is gone does not want the answer.
         let _ = self.reply.send(answer);
     }
