@@ -14,6 +14,8 @@ const STEPS: usize = 32;
 pub struct CommitStatus {
     /// Write sets that wait for their turn now.
     pub waiting: u64,
+    /// Write sets that were sent and have no outcome yet; whoever asked for one may be gone.
+    pub under_way: u64,
     /// Write sets that were refused at once because too many were waiting.
     pub turned_away: u64,
     /// Database transactions that were begun: one a batch, and one more each time that a batch is tried again.
@@ -112,6 +114,7 @@ impl CommitStatus {
     /// Adds what the write path of another store has done.
     pub fn merge(&mut self, other: &Self) {
         self.waiting = self.waiting.saturating_add(other.waiting);
+        self.under_way = self.under_way.saturating_add(other.under_way);
         self.turned_away = self.turned_away.saturating_add(other.turned_away);
         self.rounds = self.rounds.saturating_add(other.rounds);
         self.sizes.merge(&other.sizes);

@@ -43,7 +43,7 @@ pub(super) struct Job {
     pub(super) deadline: Deadline,
     pub(super) state: State,
     pub(super) reply: oneshot::Sender<Result<Committed>>,
-    /// Until it is sent for the first time.
+    /// Counts it until it has its answer.
     pub(super) ticket: Option<Ticket>,
 }
 
@@ -64,6 +64,7 @@ impl Job {
     }
 
     pub(super) fn answer(self, answer: Result<Committed>) {
+        drop(self.ticket);
         // A caller that is gone does not want the answer.
         let _ = self.reply.send(answer);
     }

@@ -9,9 +9,10 @@ use super::second::Second;
 use super::worker::Lane;
 use super::worker::Undecided;
 use super::worker::Worker;
+use crate::backend::epoch::Epoch;
 use crate::backend::gauge::Gauge;
 use crate::backend::gauge::QUEUE;
-use crate::backend::sql::epoch::Epoch;
+use crate::backend::gauge::Ticket;
 use crate::backend::sql::plan::Footprint;
 use crate::backend::sql::plan::Occupied;
 use crate::error::Error;
@@ -70,7 +71,7 @@ impl Aside {
         self.arrived += 1;
         let place = Place::new(self.arrived, job.one.footprint.clone(), &self.occupied);
         // Those that are here are counted by themselves.
-        job.ticket = None;
+        job.ticket.iter_mut().for_each(Ticket::sent);
         if job.put_aside(place)
             && let Err(refused) = self.queue.try_send(job)
         {

@@ -26,7 +26,7 @@ pub(super) const BLOCKED: u8 = 3;
 
 pub(super) struct Job {
     pub(super) one: Box<Prepared>,
-    /// Until it is in a batch.
+    /// Counts it until it has its answer.
     pub(super) ticket: Option<Ticket>,
     pub(super) deadline: Deadline,
     pub(super) state: Arc<AtomicU8>,
@@ -70,6 +70,7 @@ impl Job {
     pub(super) fn answer(self, answer: Result<Committed>) {
         // Its rows are free before its caller can come back.
         drop(self.place);
+        drop(self.ticket);
         // A caller that is gone does not want the answer.
         let _ = self.reply.send(answer);
     }

@@ -6,9 +6,10 @@ use super::ROUNDS;
 use super::Ran;
 use super::job::Job;
 use super::worker::Worker;
+use crate::backend::epoch::restored;
+use crate::backend::gauge::Ticket;
 use crate::backend::sql::answer::committed;
 use crate::backend::sql::answer::replay;
-use crate::backend::sql::epoch::restored;
 use crate::backend::sql::judge::Facts;
 use crate::backend::sql::judge::Verdict;
 use crate::backend::sql::judge::judge;
@@ -29,9 +30,10 @@ const AFTERMATH: Duration = Duration::from_secs(30);
 impl<E: Engine> Worker<E> {
     /// Brings each set of the batch to its answer.
     pub(super) async fn settle(&mut self, mut batch: Vec<Job>) {
-        for job in &mut batch {
-            job.ticket = None;
-        }
+        batch
+            .iter_mut()
+            .filter_map(|job| job.ticket.as_mut())
+            .for_each(Ticket::sent);
         let mut rounds = 0;
         let mut voids = 0;
         while self.connect(&mut batch).await {
