@@ -1,4 +1,7 @@
-//! What each operation costs in the units that the service reports, as a table for docs/dynamodb.md.
+//! What each operation costs, as a table for docs/dynamodb.md.
+//!
+//! Read units are those that DynamoDB Local reports. What it reports for a transaction are the units of one item for each
+//! table, so the items are counted where they are sent: two units each, as long as they have less than a KB.
 
 use std::future::Future;
 use std::time::Duration;
@@ -24,14 +27,18 @@ use crate::ground::berlin;
 const PRODUCTS: usize = 20;
 
 pub(crate) async fn measure(url: &str) -> Result<()> {
-    let ground = Ground::open(url, "units-", &DynamoFaults::new(1)).await?;
+    let faults = DynamoFaults::new(1);
+    let ground = &Priced {
+        ground: Ground::open(url, "units-", &faults).await?,
+        faults,
+    };
     let mut products = Vec::new();
     for number in 0..PRODUCTS {
-        products.push(ground.stock(&format!("MUG-{number}"), 1_000).await?);
+        products.push(ground.ground.stock(&format!("MUG-{number}"), 1_000).await?);
     }
-    let (shop, mug) = (&ground.shop, &products[0]);
+    let (shop, mug) = (&ground.ground.shop, &products[0]);
     let page = PageRequest::new(20)?;
-    println!("| operation | calls | read units | write units |\n|---|---:|---:|---:|");
+    println!("| operation | calls | read units | items written | write units |\n|---|---|---:|---:|---:|");
     ground.row("product by id", shop.products().get(mug.id)).await?;
     ground
         .row("product by SKU", shop.products().find_by_sku("MUG-0"))
@@ -61,7 +68,7 @@ pub(crate) async fn measure(url: &str) -> Result<()> {
         )
         .await?;
     ground.row("new cart", shop.carts().create(Owner::Guest)).await?;
-    let cart = ground.cart(&["MUG-1"]).await?;
+    let cart = ground.ground.cart(&["MUG-1"]).await?;
     ground.row("cart by id", shop.carts().get(cart)).await?;
     ground
         .row("one more in a cart", shop.carts().add(cart, "MUG-1", 1))
@@ -94,7 +101,7 @@ pub(crate) async fn measure(url: &str) -> Result<()> {
         ("order of one line", ["MUG-2"].as_slice()),
         ("order of three lines", ["MUG-3", "MUG-4", "MUG-5"].as_slice()),
     ] {
-        let quote = shop.checkout().quote(ground.cart(skus).await?).await?;
+        let quote = shop.checkout().quote(ground.ground.cart(skus).await?).await?;
         let place = Place::quote(quote).key(IdempotencyKey::new(name.replace(' ', "-"))?);
         ground.row(name, shop.checkout().place(place.clone())).await?;
         ground
@@ -113,12 +120,19 @@ pub(crate) async fn measure(url: &str) -> Result<()> {
     Ok(())
 }
 
-impl Ground {
+/// A shop, and the layer that its calls pass.
+struct Priced {
+    ground: Ground,
+    faults: DynamoFaults,
+}
+
+impl Priced {
     /// Does something, and prints what the store's calls have cost meanwhile.
     async fn row<T>(&self, name: &str, work: impl Future<Output = stockroom::Result<T>>) -> Result<()> {
-        let before = self.store.usage();
+        let (before, items) = (self.ground.store.usage(), self.faults.counts().items());
         work.await?;
-        let usage = self.store.usage().since(&before);
+        let usage = self.ground.store.usage().since(&before);
+        let items = self.faults.counts().items() - items;
         let calls: Vec<_> = usage
             .operations()
             .map(|(operation, usage)| match usage.calls {
@@ -126,12 +140,11 @@ impl Ground {
                 calls => format!("{calls} {operation}"),
             })
             .collect();
-        let total = usage.total();
+        let reads = usage.total().read_units;
         println!(
-            "| {name} | {} | {} | {} |",
+            "| {name} | {} | {reads} | {items} | {} |",
             calls.join(", "),
-            total.read_units,
-            total.write_units
+            2 * items
         );
         Ok(())
     }

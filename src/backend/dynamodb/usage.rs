@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 ///
 /// - Units are those that the service reports. It reports none for calls that it refuses, though it may charge for them: a
 ///   condition that does not hold costs as much as the write.
+/// - DynamoDB Local reports the units of one item for each table of a transaction, and none for what is absent.
 /// - Calls of streams and of the tables' management are not in it.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]

@@ -145,8 +145,8 @@ impl DynamoFaults {
         *locked(&self.0.manner)
     }
 
-    pub(crate) fn sent(&self, operation: &str, written: impl Iterator<Item = String>) {
-        self.plan().sent(operation, written);
+    pub(crate) fn sent(&self, operation: &str, items: usize, written: impl Iterator<Item = String>) {
+        self.plan().sent(operation, items, written);
     }
 
     pub(crate) fn strike(&self, operation: &str) -> Option<Strike> {

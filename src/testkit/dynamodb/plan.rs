@@ -11,6 +11,7 @@ use crate::testkit::random::Random;
 #[non_exhaustive]
 pub struct DynamoCounts {
     requests: BTreeMap<String, u64>,
+    items: u64,
     struck: BTreeMap<DynamoFault, u64>,
 }
 
@@ -19,6 +20,12 @@ impl DynamoCounts {
     #[must_use]
     pub fn requests(&self, operation: &str) -> u64 {
         self.requests.get(operation).copied().unwrap_or_default()
+    }
+
+    /// How many items requests were to write or check: the service counts each as two units of a transaction, for each KB.
+    #[must_use]
+    pub fn items(&self) -> u64 {
+        self.items
     }
 
     /// How often a fault has struck.
@@ -61,7 +68,8 @@ impl Plan {
         }
     }
 
-    pub(super) fn sent(&mut self, operation: &str, written: impl Iterator<Item = String>) {
+    pub(super) fn sent(&mut self, operation: &str, items: usize, written: impl Iterator<Item = String>) {
+        self.counts.items += items as u64;
         *self.counts.requests.entry(operation.to_owned()).or_default() += 1;
         if let Some(items) = &mut self.items {
             written.for_each(|item| *items.entry(item).or_default() += 1);

@@ -73,7 +73,8 @@ impl HttpConnector for FaultyConnector {
 impl FaultyConnector {
     async fn pass(self, mut request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let asked = Asked::read(&request);
-        self.faults.sent(&asked.operation, asked.written());
+        let items = asked.items.len();
+        self.faults.sent(&asked.operation, items, asked.written());
         if self.faults.manner().forgets_tokens {
             request::forget_token(&mut request)?;
         }
