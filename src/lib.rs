@@ -29,6 +29,8 @@ mod shop;
 pub use backend::DynamoOptions;
 #[cfg(feature = "dynamodb")]
 pub use backend::DynamoStore;
+#[cfg(feature = "dynamodb")]
+pub use backend::DynamoUsage;
 pub use backend::InProcessCache;
 #[cfg(feature = "memcached")]
 pub use backend::MemcachedCache;

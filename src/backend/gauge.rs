@@ -14,12 +14,12 @@ pub(in crate::backend) const QUEUE: usize = 4_096;
 #[derive(Debug, Default)]
 pub(in crate::backend) struct Gauge(Mutex<CommitStatus>);
 
-/// A write set on its way, from the queue to its answer.
+/// A write set that is counted: as one that waits, and from when it is sent as one that is under way.
 #[derive(Debug)]
 pub(in crate::backend) struct Ticket {
     gauge: Arc<Gauge>,
-    since: Instant,
-    sent: bool,
+    /// Since when it waits; until it is sent.
+    since: Option<Instant>,
 }
 
 impl Gauge {
@@ -37,8 +37,7 @@ impl Gauge {
         status.waiting += 1;
         Some(Ticket {
             gauge: Arc::clone(self),
-            since: Instant::now(),
-            sent: false,
+            since: Some(Instant::now()),
         })
     }
 
@@ -58,14 +57,12 @@ impl Gauge {
 }
 
 impl Ticket {
-    /// Its turn has come: it leaves the queue.
-    pub(in crate::backend) fn send(&mut self) {
-        if !std::mem::replace(&mut self.sent, true) {
-            let waited = u64::try_from(self.since.elapsed().as_micros());
+    /// The write set is sent; sent again it stays under way.
+    pub(in crate::backend) fn sent(&mut self) {
+        if let Some(since) = self.since.take() {
             let mut status = self.gauge.count();
-            status.waiting -= 1;
+            leave_queue(&mut status, since);
             status.under_way += 1;
-            status.queued.add(waited.unwrap_or(u64::MAX));
         }
     }
 }
@@ -73,10 +70,39 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut status = self.gauge.count();
-        if self.sent {
-            status.under_way -= 1;
-        } else {
-            status.waiting -= 1;
+        match self.since {
+            Some(since) => leave_queue(&mut status, since),
+            None => status.under_way -= 1,
         }
+    }
+}
+
+fn leave_queue(status: &mut CommitStatus, since: Instant) {
+    status.waiting -= 1;
+    let waited = u64::try_from(since.elapsed().as_micros());
+    status.queued.add(waited.unwrap_or(u64::MAX));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_set_waits_until_it_is_sent_and_is_under_way_until_it_ends() {
+        let gauge = Arc::new(Gauge::default());
+        let counted = || {
+            (
+                gauge.status().waiting,
+                gauge.status().under_way,
+                gauge.status().queued.count(),
+            )
+        };
+        let (mut one, other) = (gauge.enter().unwrap(), gauge.enter().unwrap());
+        assert_eq!(counted(), (2, 0, 0));
+        one.sent();
+        one.sent();
+        assert_eq!(counted(), (1, 1, 1));
+        drop((one, other));
+        assert_eq!(counted(), (0, 0, 2));
     }
 }

@@ -3,6 +3,8 @@
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "dynamodb"))]
+mod epoch;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "dynamodb"))]
 mod gauge;
 mod in_process;
 #[cfg(feature = "memcached")]
@@ -17,6 +19,12 @@ pub use crate::spi::store::Migrate;
 pub use dynamodb::DynamoOptions;
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::DynamoStore;
+#[cfg(feature = "dynamodb")]
+pub use dynamodb::DynamoUsage;
+#[cfg(feature = "dynamodb")]
+pub use dynamodb::OperationUsage;
+#[cfg(feature = "dynamodb")]
+pub use dynamodb::Throttles;
 pub use in_process::InProcessCache;
 #[cfg(feature = "memcached")]
 pub use memcached::MemcachedCache;

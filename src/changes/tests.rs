@@ -250,7 +250,7 @@ async fn after_a_restore_sinks_forget_and_begin_anew() {
         .await
         .unwrap();
     recorder.until(2).await;
-    assert_eq!(shop.after_restore().await.unwrap(), 1);
+    assert!(shop.after_restore().await.unwrap() > 0);
     // The relay finds out at its next look.
     shop.carts().add(cart.id, "MUG", 1).await.unwrap();
     recorder.until_resets(1).await;

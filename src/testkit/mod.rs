@@ -3,10 +3,13 @@
 
 pub mod cache;
 pub mod conformance;
+#[cfg(feature = "dynamodb")]
+pub mod dynamodb;
 pub mod engines;
 pub mod faulty;
 pub mod fixtures;
 pub mod proxy;
+mod random;
 mod sharded;
 
 pub use sharded::Sharded;

@@ -1,6 +1,9 @@
-//! What DynamoDB has of its own: what opening refuses, limits, lost replies, transactions that meet.
+//! What DynamoDB has of its own: what opening refuses, limits, lost replies, transactions that meet, faults.
 
+mod faults;
+mod ledger;
 mod line;
+mod matrix;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +31,7 @@ use stockroom::testkit::fixtures;
 use uuid::Uuid;
 
 use self::line::Line;
+use crate::support::client;
 use crate::support::crowd;
 
 fn fresh(url: &str) -> DynamoOptions {
@@ -73,16 +77,8 @@ async fn tables_are_made_on_request_only() {
 async fn a_table_with_other_keys_is_named() {
     let Some(server) = server().await else { return };
     let prefix = format!("own-{}-", Uuid::now_v7().simple());
-    let credentials = aws_sdk_dynamodb::config::Credentials::new("local", "local", None, None, "test");
-    let config = aws_sdk_dynamodb::Config::builder()
-        .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::v2026_01_12())
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .region(aws_sdk_dynamodb::config::Region::new("eu-central-1"))
-        .endpoint_url(server.url())
-        .credentials_provider(credentials)
-        .build();
     let name = format!("{prefix}orders");
-    aws_sdk_dynamodb::Client::from_conf(config)
+    client(server.url())
         .create_table()
         .table_name(&name)
         .billing_mode(BillingMode::PayPerRequest)

@@ -2,6 +2,7 @@
 
 mod crowd;
 mod ground;
+mod items;
 mod shop;
 
 pub(crate) use crowd::Dice;
@@ -9,6 +10,7 @@ pub(crate) use crowd::crowd;
 pub(crate) use crowd::share;
 pub(crate) use crowd::until;
 pub(crate) use ground::Ground;
+pub(crate) use items::client;
 pub(crate) use shop::Shop;
 pub(crate) use shop::berlin;
 pub(crate) use shop::key;

@@ -4,6 +4,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::error::SdkError;
 
+use super::cancelled;
 use crate::error::Error;
 use crate::error::ErrorKind;
 
@@ -17,8 +18,10 @@ pub(super) struct Failure {
 /// What may be done about a call that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
-    /// It was not applied, and may be in a moment.
+    /// It was not applied, and may be in a moment; whoever repeats it asks more of a service that has too much to do.
     Again,
+    /// It was not applied: another transaction is at work on an item, and done in a moment.
+    Contended,
     /// It may have been applied, or may still be.
     Doubtful,
     /// It was not applied, and will not be.
@@ -29,14 +32,14 @@ pub(super) enum Class {
 
 /// What an error code means.
 #[derive(Clone, Copy)]
-struct Meaning {
-    kind: ErrorKind,
-    class: Class,
-    message: &'static str,
+pub(super) struct Meaning {
+    pub(super) kind: ErrorKind,
+    pub(super) class: Class,
+    pub(super) message: &'static str,
 }
 
 /// Every code that is known, by the service's documentation of common errors and of the operations that are used.
-const MEANINGS: [(&str, Meaning); 22] = [
+const MEANINGS: [(&str, Meaning); 21] = [
     (
         "ConditionalCheckFailedException",
         meaning(
@@ -46,18 +49,10 @@ const MEANINGS: [(&str, Meaning); 22] = [
         ),
     ),
     (
-        "TransactionCanceledException",
-        meaning(
-            ErrorKind::Conflict,
-            Class::Condition,
-            "the transaction was cancelled",
-        ),
-    ),
-    (
         "TransactionConflictException",
         meaning(
             ErrorKind::Unavailable,
-            Class::Again,
+            Class::Contended,
             "another transaction is at work on the item",
         ),
     ),
@@ -199,7 +194,7 @@ const MEANINGS: [(&str, Meaning); 22] = [
     ),
 ];
 
-const fn meaning(kind: ErrorKind, class: Class, message: &'static str) -> Meaning {
+pub(super) const fn meaning(kind: ErrorKind, class: Class, message: &'static str) -> Meaning {
     Meaning { kind, class, message }
 }
 
@@ -234,8 +229,11 @@ where
             class: Class::Doubtful,
         },
         SdkError::ServiceError(refused) => {
-            let (code, status) = (refused.err().code(), refused.raw().status().as_u16());
-            let known = by_code(code, status);
+            let sent = refused.raw().body().bytes().unwrap_or_default();
+            let known = match cancelled::reasons(sent) {
+                Some(reasons) => cancelled::meaning_of(reasons.iter().map(String::as_str)),
+                None => by_code(refused.err().code(), refused.raw().status().as_u16()),
+            };
             Failure {
                 error: Error::new(known.kind, known.message).caused_by(error),
                 class: known.class,
@@ -291,7 +289,7 @@ mod tests {
     fn throttling_is_told_from_refusals_and_from_doubt() {
         let class = |code: &'static str, status| by_code(Some(code), status).class;
         assert_eq!(class("ThrottlingException", 400), Class::Again);
-        assert_eq!(class("TransactionConflictException", 400), Class::Again);
+        assert_eq!(class("TransactionConflictException", 400), Class::Contended);
         assert_eq!(class("TransactionInProgressException", 400), Class::Doubtful);
         assert_eq!(class("InternalServerError", 500), Class::Doubtful);
         assert_eq!(class("SomethingNew", 503), Class::Doubtful);

@@ -100,10 +100,24 @@ impl Wire {
         let mut found = Found::new();
         // One key may stand once in a call.
         let keys: Vec<Key> = keys.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+        // The call for one item is the faster one.
+        if let [key] = keys.as_slice() {
+            let item = self.get_one(key, deadline).await?;
+            found.extend(item.map(|item| (key.clone(), item)));
+            return Ok(found);
+        }
         for chunk in keys.chunks(MOST) {
             self.get_chunk(chunk, &mut found, deadline).await?;
         }
         Ok(found)
+    }
+
+    async fn get_one(&self, key: &Key, deadline: Deadline) -> Result<Option<Map>> {
+        let send = || {
+            let call = self.client.get_item().table_name(self.name(key.table));
+            call.set_key(Some(key.attributes())).consistent_read(true).send()
+        };
+        Ok(self.read(deadline, send).await?.item)
     }
 
     /// What the service does not get done is asked for again after a pause, however often, until the deadline.
@@ -167,39 +181,18 @@ impl Wire {
                 Ok(TransactGetItem::builder().get(get).build())
             });
             let gets = gets.collect::<Result<Vec<_>>>()?;
-            let answer = self.snapshot_chunk(&gets, deadline).await?;
-            for (key, answer) in chunk.iter().zip(answer) {
-                if let Some(item) = answer {
+            let send = || {
+                let call = self.client.transact_get_items();
+                call.set_transact_items(Some(gets.clone())).send()
+            };
+            let answer = self.read(deadline, send).await?;
+            for (key, answer) in chunk.iter().zip(answer.responses.unwrap_or_default()) {
+                if let Some(item) = answer.item {
                     found.insert((*key).clone(), item);
                 }
             }
         }
         Ok(found)
-    }
-
-    /// A transaction that reads is cancelled while one that writes is at work on an item: then it is sent again.
-    async fn snapshot_chunk(&self, gets: &[TransactGetItem], deadline: Deadline) -> Result<Vec<Option<Map>>> {
-        let pauses = Backoff::default();
-        let mut attempt = 0;
-        loop {
-            let send = || {
-                let call = self.client.transact_get_items();
-                call.set_transact_items(Some(gets.to_vec())).send()
-            };
-            let failed = match self.call(deadline, send).await {
-                Ok(answer) => {
-                    let items = answer.responses.unwrap_or_default();
-                    return Ok(items.into_iter().map(|answer| answer.item).collect());
-                }
-                Err(failed) => failed,
-            };
-            let pause = pauses.next(attempt);
-            if failed.class != super::error::Class::Condition || pause >= deadline.remaining() {
-                return Err(failed.error);
-            }
-            tokio::time::sleep(pause).await;
-            attempt += 1;
-        }
     }
 
     /// Items of a range in order, at most so many, behind `after`.

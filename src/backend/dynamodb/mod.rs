@@ -5,22 +5,27 @@
 //! - Reads by key are strongly consistent; lists come by indexes, which may be behind by moments (`read/`).
 //! - docs/dynamodb.md tells layout, limits and cost.
 
+mod cancelled;
 mod clock;
 mod commit;
 mod coordination;
 mod epoch;
 mod error;
+#[cfg(feature = "testkit")]
+mod faulty;
 mod fetch;
 mod item;
 mod json;
 mod keys;
 mod letters;
+mod meter;
 mod options;
 mod read;
 mod records;
 mod schema;
 mod streams;
 mod tables;
+mod usage;
 mod wire;
 
 use std::pin::Pin;
@@ -30,12 +35,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use options::DynamoOptions;
+pub use usage::DynamoUsage;
+pub use usage::OperationUsage;
+pub use usage::Throttles;
 
 use self::commit::Committer;
 use self::coordination::DynamoCoordination;
-use self::epoch::Epoch;
 use self::streams::DynamoChanges;
 use self::wire::Wire;
+use crate::backend::epoch::Epoch;
 use crate::error::Result;
 use crate::model::Aggregate;
 use crate::resilience::Deadline;
@@ -111,7 +119,7 @@ impl DynamoStore {
         let wire = Arc::new(Wire::new(&options)?);
         let deadline = Deadline::within(OPENING);
         schema::prepare(&wire, options.migrate, deadline).await?;
-        let epoch = Epoch::new(Epoch::read(&wire, deadline).await?);
+        let epoch = Epoch::new(epoch::read(&wire, deadline).await?);
         Ok(Self {
             readers: read::readers(&wire),
             committer: Committer::start(wire.clone(), epoch.clone()),
@@ -119,6 +127,12 @@ impl DynamoStore {
             wire,
             epoch,
         })
+    }
+
+    /// What the service's calls have cost since the store was opened, in this process, and how often it throttled.
+    #[must_use]
+    pub fn usage(&self) -> DynamoUsage {
+        self.wire.meter.usage()
     }
 
     /// Moves the store's clock, for tests of what expires.
@@ -164,11 +178,11 @@ impl Store for DynamoStore {
     }
 
     async fn after_restore(&self, deadline: Deadline) -> Result<i64> {
-        self.epoch.raise(&self.wire, deadline).await
+        epoch::raise(&self.epoch, &self.wire, deadline).await
     }
 
     async fn ping(&self, deadline: Deadline) -> Result<()> {
-        Epoch::read(&self.wire, deadline).await.map(drop)
+        epoch::read(&self.wire, deadline).await.map(drop)
     }
 
     async fn close(&self) {

@@ -40,6 +40,8 @@ pub struct DynamoOptions {
     /// How long one call to the service may take; 3 s unless told otherwise. A transaction whose answer takes longer is
     /// looked for.
     pub attempt_timeout: Duration,
+    #[cfg(feature = "testkit")]
+    pub(super) faults: Option<crate::testkit::dynamodb::DynamoFaults>,
 }
 
 impl std::fmt::Debug for DynamoOptions {
@@ -63,6 +65,8 @@ impl DynamoOptions {
             credentials: None,
             migrate: Migrate::Create,
             attempt_timeout: Duration::from_secs(3),
+            #[cfg(feature = "testkit")]
+            faults: None,
         }
     }
 
@@ -113,6 +117,14 @@ impl DynamoOptions {
     #[must_use]
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.attempt_timeout = timeout;
+        self
+    }
+
+    /// Lets every request for items pass a layer of faults, for tests; see [`testkit::dynamodb`](crate::testkit::dynamodb).
+    #[cfg(feature = "testkit")]
+    #[must_use]
+    pub fn faults(mut self, faults: &crate::testkit::dynamodb::DynamoFaults) -> Self {
+        self.faults = Some(faults.clone());
         self
     }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::BehaviorVersion;
 use aws_sdk_dynamodb::config::Region;
+use aws_sdk_dynamodb::config::SharedHttpClient;
 use aws_sdk_dynamodb::config::StalledStreamProtectionConfig;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
@@ -26,6 +27,7 @@ use super::error::Failure;
 use super::error::closed;
 use super::error::failure;
 use super::error::timeout;
+use super::meter::Meter;
 use super::options::DynamoOptions;
 use super::tables::Table;
 use crate::error::Error;
@@ -46,6 +48,7 @@ pub(super) struct Wire {
     pub(super) streams: aws_sdk_dynamodbstreams::Client,
     pub(super) clock: StoreClock,
     pub(super) attempt_timeout: Duration,
+    pub(super) meter: Meter,
     tables: HashMap<Table, String>,
     budget: Budget,
     closed: AtomicBool,
@@ -64,21 +67,13 @@ impl Wire {
     /// `Config`, `Unauthenticated` for options that lack something.
     pub(super) fn new(options: &DynamoOptions) -> Result<Self> {
         options.check()?;
-        let plain = options
-            .endpoint
-            .as_deref()
-            .is_some_and(|endpoint| endpoint.starts_with("http://"));
-        let http = if plain {
-            Builder::new().build_http()
-        } else {
-            Builder::new()
-                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-                .build_https()
-        };
+        let http = network(options);
+        let meter = Meter::default();
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).build();
         let mut config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
-            .http_client(http.clone())
+            .http_client(behind_faults(http.clone(), options))
+            .interceptor(meter.clone())
             // There is one loop that repeats, and it is here.
             .retry_config(RetryConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
@@ -105,6 +100,7 @@ impl Wire {
             streams: aws_sdk_dynamodbstreams::Client::from_conf(streams.build()),
             clock: StoreClock::default(),
             attempt_timeout: options.attempt_timeout,
+            meter,
             tables: names.into_iter().collect(),
             budget: Budget::default(),
             closed: AtomicBool::new(false),
@@ -158,11 +154,15 @@ impl Wire {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
-            let may_repeat = matches!(failed.class, Class::Again | Class::Doubtful);
-            let pause = PAUSES.next(attempt);
-            if !may_repeat || !self.budget.spend() {
+            let may_repeat = match failed.class {
+                Class::Contended => true,
+                Class::Again | Class::Doubtful => self.may_repeat(),
+                Class::Final | Class::Condition => false,
+            };
+            if !may_repeat {
                 return Err(failed);
             }
+            let pause = PAUSES.next(attempt);
             if pause >= deadline.remaining() {
                 // What was wrong says more than that the time is over, unless it was the time.
                 tokio::time::sleep(deadline.remaining()).await;
@@ -207,8 +207,38 @@ impl Wire {
 
     /// Whether one more attempt may be made; repeating is paid for by calls that went well.
     pub(super) fn may_repeat(&self) -> bool {
-        self.budget.spend()
+        let may = self.budget.spend();
+        if may {
+            self.meter.repeats();
+        }
+        may
     }
+}
+
+fn network(options: &DynamoOptions) -> SharedHttpClient {
+    let plain = options
+        .endpoint
+        .as_deref()
+        .is_some_and(|endpoint| endpoint.starts_with("http://"));
+    if plain {
+        return Builder::new().build_http();
+    }
+    Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+        .build_https()
+}
+
+#[cfg(feature = "testkit")]
+fn behind_faults(http: SharedHttpClient, options: &DynamoOptions) -> SharedHttpClient {
+    match &options.faults {
+        Some(faults) => faults.behind(http),
+        None => http,
+    }
+}
+
+#[cfg(not(feature = "testkit"))]
+fn behind_faults(http: SharedHttpClient, _: &DynamoOptions) -> SharedHttpClient {
+    http
 }
 
 /// What may be spent on repeating: a service in trouble is not given more to do.

@@ -1,8 +1,8 @@
 //! The feed of either engine: one partition, and what every read of it checks first.
 
-use super::epoch;
-use super::epoch::Epoch;
 use super::epoch::Identity;
+use crate::backend::epoch::Epoch;
+use crate::backend::epoch::restored;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -44,7 +44,7 @@ impl Head {
             return Err(foreign());
         }
         if made.epoch != self.origin.epoch {
-            return Err(epoch::restored(made.epoch, self.origin.epoch));
+            return Err(restored(made.epoch, self.origin.epoch));
         }
         // Numbers only rise, also over crashes and failovers that lose nothing.
         if seen > self.numbered {

@@ -14,7 +14,7 @@ const STEPS: usize = 32;
 pub struct CommitStatus {
     /// Write sets that wait for their turn now.
     pub waiting: u64,
-    /// Write sets whose turn has come and that are not answered yet.
+    /// Write sets that were sent and have no outcome yet; whoever asked for one may be gone.
     pub under_way: u64,
     /// Write sets that were refused at once because too many were waiting.
     pub turned_away: u64,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::wire::Sql;
+use crate::testkit::random::Random;
 
 /// What is lost with the connection when a fault strikes a request.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub(super) struct Rule {
     when: When,
     part: Option<String>,
     seen: u64,
-    random: u64,
+    random: Random,
 }
 
 impl Rule {
@@ -57,7 +58,7 @@ impl Rule {
             when,
             part,
             seen: 0,
-            random,
+            random: Random::new(random),
         }
     }
 
@@ -70,17 +71,9 @@ impl Rule {
         let strikes = match self.when {
             When::Next => true,
             When::Every(n) => n > 0 && self.seen.is_multiple_of(n),
-            When::Chance { percent, .. } => self.draw() % 100 < u64::from(percent),
+            When::Chance { percent, .. } => self.random.strikes(percent),
         };
         strikes.then_some(self.loss)
-    }
-
-    /// The next number of SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
-    fn draw(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
     }
 }
 

@@ -32,7 +32,7 @@ use crate::support::sku;
 use crate::support::units;
 use crate::support::usd;
 
-on!([file postgres]
+on!([file postgres dynamodb]
     numbers_out_of_bounds_are_refused_by_field
     sums_that_overflow_are_refused_by_field
 );

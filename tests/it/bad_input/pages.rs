@@ -18,7 +18,7 @@ use crate::support::berlin;
 use crate::support::key;
 use crate::support::on;
 
-on!([file postgres] a_cursor_of_another_list_or_a_damaged_one_is_refused);
+on!([file postgres dynamodb] a_cursor_of_another_list_or_a_damaged_one_is_refused);
 
 fn one() -> PageRequest {
     PageRequest::new(1).unwrap()

@@ -29,7 +29,7 @@ use crate::support::on;
 use crate::support::sku;
 use crate::support::usd;
 
-on!([file postgres] texts_out_of_bounds_are_refused_by_field);
+on!([file postgres dynamodb] texts_out_of_bounds_are_refused_by_field);
 
 async fn texts_out_of_bounds_are_refused_by_field(ground: Ground) {
     let furnished = Furnished::new(ground).await;

@@ -28,7 +28,7 @@ use crate::support::sku;
 use crate::support::units;
 use crate::support::usd;
 
-on!([file postgres]
+on!([file postgres dynamodb]
     what_is_not_there_is_named
     what_is_not_as_it_was_is_named
     what_is_over_cannot_be_changed

@@ -13,9 +13,11 @@ use crate::support::Ground;
 use crate::support::on;
 use crate::support::sku;
 
-on!([memory file postgres]
+on!([memory file postgres dynamodb]
     a_dropped_create_of_a_cart_is_whole_or_absent
     a_dropped_add_counts_once_or_not
+);
+on!([memory file postgres]
     a_dropped_set_quantity_sets_or_does_not
     a_dropped_remove_removes_or_does_not
     a_dropped_abandon_closes_or_does_not

@@ -15,12 +15,14 @@ use crate::support::on;
 use crate::support::sku;
 use crate::support::usd;
 
-on!([memory file postgres]
+on!([memory file postgres dynamodb]
     a_dropped_create_of_a_product_is_whole_or_absent
+    a_dropped_unit_of_work_is_whole_or_absent
+);
+on!([memory file postgres]
     a_dropped_update_of_a_product_is_whole_or_absent
     a_dropped_delete_of_a_product_is_whole_or_absent
     a_dropped_import_keeps_whole_products
-    a_dropped_unit_of_work_is_whole_or_absent
     a_dropped_read_gives_its_connection_back
 );
 

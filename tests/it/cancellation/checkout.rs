@@ -30,13 +30,15 @@ use crate::support::reference;
 use crate::support::units;
 use crate::support::usd;
 
-on!([memory file postgres]
+on!([memory file postgres dynamodb]
     a_dropped_place_is_whole_or_absent
     a_dropped_pay_is_finished_by_its_key
+    a_dropped_record_counts_once_or_not
+);
+on!([memory file postgres]
     a_dropped_resume_is_finished_by_the_next
     a_dropped_cancel_is_whole_or_absent
     a_dropped_complete_closes_or_does_not
-    a_dropped_record_counts_once_or_not
 );
 
 const PAST_LEASE: Duration = Duration::from_secs(61);

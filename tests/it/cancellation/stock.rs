@@ -17,14 +17,16 @@ use crate::support::on;
 use crate::support::sku;
 use crate::support::units;
 
-on!([memory file postgres]
+on!([memory file postgres dynamodb]
     a_dropped_receipt_is_whole_or_absent
+    a_dropped_hold_is_whole_or_absent
+    a_dropped_shipment_is_whole_or_absent
+);
+on!([memory file postgres]
     a_dropped_delivery_is_whole_or_absent
     a_dropped_adjustment_is_whole_or_absent
     a_dropped_backorder_limit_is_set_or_not
-    a_dropped_hold_is_whole_or_absent
     a_dropped_release_frees_all_or_nothing
-    a_dropped_shipment_is_whole_or_absent
 );
 
 const HOLD: Duration = Duration::from_secs(600);

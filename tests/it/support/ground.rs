@@ -17,6 +17,7 @@ use stockroom::SqliteOptions;
 use stockroom::SqliteStore;
 use stockroom::Stockroom;
 use stockroom::spi::store::Store;
+use stockroom::testkit::dynamodb::DynamoFaults;
 use stockroom::testkit::engines;
 use stockroom::testkit::proxy::Proxy;
 use uuid::Uuid;
@@ -41,17 +42,22 @@ enum Place {
     DynamoDb {
         server: Arc<engines::DynamoDb>,
         prefix: String,
+        faults: Option<DynamoFaults>,
     },
 }
 
-fn dynamo(url: &str, prefix: &str) -> DynamoOptions {
-    DynamoOptions::new(prefix)
+fn dynamo(url: &str, prefix: &str, faults: Option<&DynamoFaults>) -> DynamoOptions {
+    let options = DynamoOptions::new(prefix)
         .region("eu-central-1")
         .endpoint(url)
         .credentials("local", "local", None)
         .migrate(Migrate::Apply)
         // The server shares a machine with everything else.
-        .attempt_timeout(std::time::Duration::from_secs(15))
+        .attempt_timeout(std::time::Duration::from_secs(15));
+    match faults {
+        Some(faults) => options.faults(faults),
+        None => options,
+    }
 }
 
 #[derive(Debug)]
@@ -97,9 +103,18 @@ impl Ground {
             place: Place::DynamoDb {
                 server,
                 prefix: format!("it-{}-", Uuid::now_v7().simple()),
+                faults: None,
             },
             folder: None,
         })
+    }
+
+    /// The same prefix of DynamoDB, whose stores are opened behind faults.
+    pub(crate) fn behind(mut self, behind: &DynamoFaults) -> Self {
+        if let Place::DynamoDb { faults, .. } = &mut self.place {
+            *faults = Some(behind.clone());
+        }
+        self
     }
 
     /// A schema of the server at this address. Its sessions are named after the schema.
@@ -195,10 +210,17 @@ impl Ground {
                 })
                 .await
             }
-            Place::DynamoDb { server, prefix } => {
-                let store = Arc::new(DynamoStore::connect(dynamo(server.url(), prefix)).await.unwrap());
-                let clock = Arc::clone(&store);
+            Place::DynamoDb {
+                server,
+                prefix,
+                faults,
+            } => {
+                let options = dynamo(server.url(), prefix, faults.as_ref());
+                let store = Arc::new(DynamoStore::connect(options).await.unwrap());
+                let (clock, server) = (Arc::clone(&store), Arc::clone(server));
                 Shop::new(Stockroom::builder().store_arc(store), move |by| {
+                    // As long as there is a shop on it.
+                    let _ = &server;
                     clock.shift_clock(by)
                 })
                 .await
@@ -221,8 +243,13 @@ impl Ground {
             Place::Memory | Place::File(_) => {
                 Arc::new(SqliteStore::open(SqliteOptions::new(self.url())).await.unwrap())
             }
-            Place::DynamoDb { server, prefix } => {
-                Arc::new(DynamoStore::connect(dynamo(server.url(), prefix)).await.unwrap())
+            Place::DynamoDb {
+                server,
+                prefix,
+                faults,
+            } => {
+                let options = dynamo(server.url(), prefix, faults.as_ref());
+                Arc::new(DynamoStore::connect(options).await.unwrap())
             }
             Place::Postgres { url, schema } => {
                 let options = PostgresOptions::new(url).schema(schema);
@@ -289,6 +316,9 @@ impl Ground {
 
     /// Everything that is stored, by table.
     pub(crate) async fn dump(&self) -> BTreeMap<String, String> {
+        if let Place::DynamoDb { server, prefix, .. } = &self.place {
+            return super::items::dump(server.url(), prefix).await;
+        }
         let mut dump = BTreeMap::new();
         let tables = match &self.place {
             Place::Postgres { schema, .. } => format!(

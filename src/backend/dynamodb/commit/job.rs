@@ -43,7 +43,7 @@ pub(super) struct Job {
     pub(super) deadline: Deadline,
     pub(super) state: State,
     pub(super) reply: oneshot::Sender<Result<Committed>>,
-    /// Counts it.
+    /// Counts it until it has its answer.
     pub(super) ticket: Option<Ticket>,
 }
 

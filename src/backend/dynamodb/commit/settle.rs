@@ -16,11 +16,13 @@ use super::world::Changes;
 use super::world::Stop;
 use super::world::Verdict;
 use super::world::World;
-use crate::backend::dynamodb::epoch::Epoch;
 use crate::backend::dynamodb::error::timeout;
 use crate::backend::dynamodb::keys::Key;
 use crate::backend::dynamodb::wire::Wire;
+use crate::backend::epoch::Epoch;
+use crate::backend::epoch::restored;
 use crate::backend::gauge::Gauge;
+use crate::backend::gauge::Ticket;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -107,10 +109,9 @@ impl Desk {
             }
         }
         let changes = world.changes;
-        let (sent, confirmed) = tokio::join!(
-            self.send(admitted, facts, &changes, last),
-            self.refuse(stopped, last)
-        );
+        let sent = self.send(admitted, facts, &changes, last).await;
+        // Not at the same time: a transactional read is cancelled while its items are being written.
+        let confirmed = self.refuse(stopped, last).await;
         round.again = sent.again;
         round.alone = sent.alone;
         round.later.extend(confirmed.later);
@@ -129,7 +130,7 @@ impl Desk {
         let (kept, other): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| job.one.set.epoch == epoch);
         for job in other {
             let made = job.one.set.epoch;
-            job.answer(Err(crate::backend::dynamodb::epoch::restored(made, epoch)));
+            job.answer(Err(restored(made, epoch)));
         }
         kept
     }
@@ -180,15 +181,13 @@ impl Desk {
             return Round::default();
         }
         let mut admitted = admitted;
-        for (job, _) in &mut admitted {
-            if let Some(ticket) = &mut job.ticket {
-                ticket.send();
-            }
-        }
+        let tickets = admitted.iter_mut().filter_map(|(job, _)| job.ticket.as_mut());
+        tickets.for_each(Ticket::sent);
         self.gauge.round();
         let sent = self.wire.transact(commit, items, last).await;
         let sent = match sent {
-            Sent::Doubtful(_) if changes.items.is_empty() => Sent::Moved,
+            // Nothing was to be written: it may be asked again.
+            Sent::Doubtful(error) if changes.items.is_empty() => Sent::Busy(error),
             Sent::Doubtful(error) => match self.wire.resolve(commit, last).await {
                 Outcome::Applied => Sent::Applied,
                 Outcome::Voided => Sent::Busy(error),
@@ -200,7 +199,7 @@ impl Desk {
     }
 
     fn sent(&self, sent: Sent, admitted: Vec<(Job, Committed)>) -> Round {
-        let moved = matches!(sent, Sent::Moved);
+        let moved = matches!(sent, Sent::Moved(_));
         let (jobs, cause): (Vec<Job>, Error) = match sent {
             Sent::Applied => {
                 answer(admitted);
@@ -228,12 +227,7 @@ impl Desk {
                     ..Round::default()
                 };
             }
-            Sent::Busy(error) => (admitted.into_iter().map(|(job, _)| job).collect(), error),
-            Sent::Moved => {
-                let error = Error::new(
-                    ErrorKind::Unavailable,
-                    "other processes keep changing what the write rests on",
-                );
+            Sent::Busy(error) | Sent::Moved(error) => {
                 (admitted.into_iter().map(|(job, _)| job).collect(), error)
             }
         };

@@ -28,7 +28,6 @@ use crate::backend::dynamodb::records::change;
 use crate::backend::dynamodb::tables::Table;
 use crate::backend::dynamodb::wire::Wire;
 use crate::error::Error;
-use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::model::micros;
 use crate::resilience::Deadline;
@@ -47,9 +46,9 @@ const REMEMBERED: i64 = 7 * 86_400;
 pub(super) enum Sent {
     /// It is through.
     Applied,
-    /// An item was not as it had been read; nothing was written.
-    Moved,
-    /// Another transaction was at work on an item, or the service throttles; nothing was written.
+    /// An item was not as it had been read, or another transaction was at work on it; nothing was written.
+    Moved(Error),
+    /// The service throttles; nothing was written.
     Busy(Error),
     /// It was refused for good; nothing was written.
     Failed(Error),
@@ -283,91 +282,11 @@ impl Wire {
 }
 
 fn ended(error: SdkError<TransactWriteItemsError>) -> Sent {
-    if let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() {
-        let reasons = cancelled.cancellation_reasons();
-        let codes: Vec<String> = reasons.iter().filter_map(|reason| reason.code.clone()).collect();
-        return by_reasons(codes.iter().map(String::as_str), failure(error).error);
-    }
     let failed = failure(error);
     match failed.class {
+        Class::Condition | Class::Contended => Sent::Moved(failed.error),
         Class::Again => Sent::Busy(failed.error),
         Class::Doubtful => Sent::Doubtful(failed.error),
-        Class::Final | Class::Condition => Sent::Failed(failed.error),
-    }
-}
-
-/// What the reasons for which the items of a transaction were cancelled come to together.
-fn by_reasons<'a>(codes: impl Iterator<Item = &'a str>, error: Error) -> Sent {
-    let mut sent = None;
-    for code in codes {
-        match code {
-            "None" => {}
-            // Read again: whoever is at work on another item is done by then.
-            "ConditionalCheckFailed" => sent = Some(Sent::Moved),
-            "TransactionConflict" | "DuplicateItem" => {
-                sent = sent.or_else(|| {
-                    Some(Sent::Busy(busy(
-                        &error,
-                        "another transaction is at work on an item",
-                    )))
-                });
-            }
-            "ThrottlingError" | "ProvisionedThroughputExceeded" | "RequestLimitExceeded" => {
-                sent = sent.or_else(|| Some(Sent::Busy(busy(&error, "the service throttles"))));
-            }
-            "ItemCollectionSizeLimitExceeded" => return Sent::Failed(refused(&error, ErrorKind::TooLarge)),
-            _ => return Sent::Failed(refused(&error, ErrorKind::Internal)),
-        }
-    }
-    sent.unwrap_or_else(|| Sent::Failed(refused(&error, ErrorKind::Internal)))
-}
-
-fn busy(cause: &Error, message: &'static str) -> Error {
-    Error::new(ErrorKind::Unavailable, message).caused_by(cause.clone())
-}
-
-fn refused(cause: &Error, kind: ErrorKind) -> Error {
-    Error::new(kind, "the service refused the transaction").caused_by(cause.clone())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sent(codes: &[&str]) -> Sent {
-        by_reasons(
-            codes.iter().copied(),
-            Error::new(ErrorKind::Conflict, "cancelled"),
-        )
-    }
-
-    #[test]
-    fn it_is_sent_again_as_it_is_only_if_every_reason_is_of_the_moment() {
-        assert!(matches!(sent(&["None", "TransactionConflict"]), Sent::Busy(_)));
-        assert!(matches!(
-            sent(&["ThrottlingError", "TransactionConflict"]),
-            Sent::Busy(_)
-        ));
-        assert!(matches!(
-            sent(&["TransactionConflict", "ConditionalCheckFailed"]),
-            Sent::Moved
-        ));
-        assert!(matches!(
-            sent(&["ConditionalCheckFailed", "ThrottlingError"]),
-            Sent::Moved
-        ));
-        assert!(matches!(
-            sent(&["ConditionalCheckFailed", "ValidationError"]),
-            Sent::Failed(_)
-        ));
-        assert!(matches!(sent(&["None"]), Sent::Failed(_)));
-    }
-
-    #[test]
-    fn a_full_partition_is_too_large() {
-        let Sent::Failed(error) = sent(&["ItemCollectionSizeLimitExceeded"]) else {
-            panic!("it was refused for good");
-        };
-        assert!(error.is(ErrorKind::TooLarge));
+        Class::Final => Sent::Failed(failed.error),
     }
 }

@@ -27,10 +27,11 @@ use self::place::Place;
 use self::record::Told;
 use self::shards::Shard;
 use self::shards::Shards;
-use super::epoch::Epoch;
-use super::epoch::restored;
+use super::epoch;
 use super::tables::Table;
 use super::wire::Wire;
+use crate::backend::epoch::Epoch;
+use crate::backend::epoch::restored;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -300,7 +301,7 @@ impl ChangeSource for DynamoChanges {
     }
 
     async fn tail(&self, deadline: Deadline) -> Result<Vec<(PartitionId, Position)>> {
-        let epoch = Epoch::read(&self.wire, deadline).await?;
+        let epoch = epoch::read(&self.wire, deadline).await?;
         self.epoch.saw(epoch);
         let mut tail = Vec::new();
         for (table, arn) in self.streams(deadline).await? {
@@ -331,7 +332,7 @@ impl ChangeSource for DynamoChanges {
         let unknown = || Error::invalid("partition", "the feed has no partition of this name");
         let (table, shard) = shards::parse(read.partition).ok_or_else(unknown)?;
         let arn = streams.get(&table).ok_or_else(unknown)?;
-        let epoch = Epoch::read(&self.wire, deadline).await?;
+        let epoch = epoch::read(&self.wire, deadline).await?;
         self.epoch.saw(epoch);
         let origin = Origin::new(epoch, arn, shard);
         let place = match read.after {

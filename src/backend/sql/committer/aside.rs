@@ -8,6 +8,7 @@ use super::job::lock;
 use super::locked;
 use super::second::Second;
 use crate::backend::gauge::QUEUE;
+use crate::backend::gauge::Ticket;
 use crate::backend::sql::plan::Footprint;
 use crate::backend::sql::plan::Occupied;
 use crate::error::Error;
@@ -51,7 +52,7 @@ impl Aside {
         self.arrived += 1;
         let place = Place::new(self.arrived, job.one.footprint.clone(), &self.occupied);
         // Those that are here are counted by themselves.
-        job.ticket = None;
+        job.ticket.iter_mut().for_each(Ticket::sent);
         if job.put_aside(place)
             && let Err(refused) = self.queue.try_send(job)
         {

@@ -6,11 +6,12 @@ use super::Engine;
 use super::ROUNDS;
 use super::Ran;
 use super::job::Job;
+use crate::backend::epoch::Epoch;
+use crate::backend::epoch::restored;
 use crate::backend::gauge::Gauge;
+use crate::backend::gauge::Ticket;
 use crate::backend::sql::answer::committed;
 use crate::backend::sql::answer::replay;
-use crate::backend::sql::epoch::Epoch;
-use crate::backend::sql::epoch::restored;
 use crate::backend::sql::judge::Facts;
 use crate::backend::sql::judge::Verdict;
 use crate::backend::sql::judge::judge;
@@ -93,11 +94,10 @@ impl<E: Engine> Hand<E> {
     }
 
     async fn settle(&mut self, mut batch: Vec<Job>) {
-        for job in &mut batch {
-            if let Some(ticket) = &mut job.ticket {
-                ticket.send();
-            }
-        }
+        batch
+            .iter_mut()
+            .filter_map(|job| job.ticket.as_mut())
+            .for_each(Ticket::sent);
         let mut rounds = 0;
         let mut voids = 0;
         while self.connect(&mut batch).await {

@@ -28,7 +28,7 @@ pub(super) struct Job {
     pub(super) one: Box<Prepared>,
     /// Its number in the order of arrival, once it is taken from the queue.
     pub(super) arrived: u64,
-    /// Counts it; not in the second lane.
+    /// Counts it until it has its answer.
     pub(super) ticket: Option<Ticket>,
     pub(super) deadline: Deadline,
     pub(super) state: Arc<AtomicU8>,

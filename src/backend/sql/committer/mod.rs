@@ -13,9 +13,9 @@ mod hand;
 mod job;
 mod second;
 
+use crate::backend::epoch::Epoch;
 use crate::backend::gauge::Gauge;
 use crate::backend::gauge::QUEUE;
-use crate::backend::sql::epoch::Epoch;
 use crate::backend::sql::judge::Facts;
 use crate::backend::sql::plan::Plan;
 use crate::backend::sql::plan::Prepared;

@@ -45,7 +45,8 @@ use self::replica::TolerantReads;
 use self::schema::Home;
 use super::committer::Committer;
 use super::coordination::SqlCoordination;
-use super::epoch::Epoch;
+use super::epoch;
+use crate::backend::epoch::Epoch;
 use crate::error::Result;
 use crate::resilience::Deadline;
 use crate::spi::changes::ChangeSource;
@@ -156,7 +157,7 @@ impl Store for PostgresStore {
 
     async fn after_restore(&self, deadline: Deadline) -> Result<i64> {
         changes::adopt(&self.reads, deadline).await?;
-        self.epoch.raise(&*self.reads, deadline).await
+        epoch::raise(&self.epoch, &*self.reads, deadline).await
     }
 
     async fn ping(&self, deadline: Deadline) -> Result<()> {

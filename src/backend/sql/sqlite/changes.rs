@@ -6,10 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::reads::SqliteReads;
+use crate::backend::epoch::Epoch;
 use crate::backend::sql::dialect::Arg;
 use crate::backend::sql::dialect::Reads as _;
 use crate::backend::sql::dialect::Text;
-use crate::backend::sql::epoch::Epoch;
 use crate::backend::sql::epoch::Identity;
 use crate::backend::sql::feed;
 use crate::backend::sql::feed::Head;

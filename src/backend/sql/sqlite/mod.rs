@@ -35,7 +35,8 @@ use self::engine::SqliteEngine;
 use self::reads::SqliteReads;
 use super::committer::Committer;
 use super::coordination::SqlCoordination;
-use super::epoch::Epoch;
+use super::epoch;
+use crate::backend::epoch::Epoch;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -214,7 +215,7 @@ impl Store for SqliteStore {
     }
 
     async fn after_restore(&self, deadline: Deadline) -> Result<i64> {
-        self.epoch.raise(&*self.reads, deadline).await
+        epoch::raise(&self.epoch, &*self.reads, deadline).await
     }
 
     async fn ping(&self, deadline: Deadline) -> Result<()> {
