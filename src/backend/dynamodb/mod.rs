@@ -20,6 +20,7 @@ mod read;
 mod records;
 mod schema;
 mod streams;
+mod table_options;
 mod tables;
 mod wire;
 
@@ -30,6 +31,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use options::DynamoOptions;
+pub use schema::Difference;
+pub use schema::TableReport;
+pub use schema::TableState;
+pub use schema::TablesReport;
+pub use table_options::Scaling;
+pub use table_options::TableCapacity;
+pub use table_options::TableEncryption;
+pub use table_options::TableOptions;
 
 use self::commit::Committer;
 use self::coordination::DynamoCoordination;
@@ -98,7 +107,7 @@ impl DynamoStore {
     ///
     /// # Errors
     /// - `Config`: no region, a prefix that no table can have, a table that is missing (unless
-    ///   [`Migrate::Apply`](crate::backend::Migrate::Apply) creates it) or has other keys or indexes.
+    ///   [`Migrate::Apply`](crate::backend::Migrate::Apply) creates it) or has other keys, indexes or types, or no stream.
     /// - `Unauthenticated`: no credentials, or wrong or expired ones. `PermissionDenied`: they do not allow it.
     /// - `Unavailable`, `Timeout`: the service cannot be reached.
     pub async fn connect(options: DynamoOptions) -> Result<Self> {
@@ -110,7 +119,7 @@ impl DynamoStore {
     async fn open(options: DynamoOptions) -> Result<Self> {
         let wire = Arc::new(Wire::new(&options)?);
         let deadline = Deadline::within(OPENING);
-        schema::prepare(&wire, options.migrate, deadline).await?;
+        schema::prepare(&wire, &options, deadline).await?;
         let epoch = Epoch::new(Epoch::read(&wire, deadline).await?);
         Ok(Self {
             readers: read::readers(&wire),
@@ -119,6 +128,34 @@ impl DynamoStore {
             wire,
             epoch,
         })
+    }
+
+    /// How the tables are, compared with what a store needs and what
+    /// [`DynamoOptions::tables`] asks for. Nothing is opened and nothing changed.
+    ///
+    /// - What is not asked for is not compared: a table may well have more protection than the options name.
+    /// - What the service does not tell, as the local engine does of backups and tags, is reported as not told.
+    ///
+    /// ```no_run
+    /// # async fn report(options: stockroom::DynamoOptions) -> stockroom::Result<()> {
+    /// let report = stockroom::DynamoStore::describe(&options).await?;
+    /// println!("{report}");
+    /// assert!(report.is_usable());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// - `Config`, `Unauthenticated` for options that lack something, or credentials that are wrong or have expired.
+    /// - `PermissionDenied`: they do not allow it.
+    /// - `Unavailable`, `Timeout`: the service cannot be reached.
+    pub async fn describe(options: &DynamoOptions) -> Result<TablesReport> {
+        let wire = Wire::new(options)?;
+        let deadline = Deadline::within(OPENING);
+        // Boxed for the same reason as the opening.
+        let describing: Pin<Box<dyn Future<Output = Result<TablesReport>> + Send + '_>> =
+            Box::pin(schema::describe(&wire, options, deadline));
+        describing.await
     }
 
     /// Moves the store's clock, for tests of what expires.

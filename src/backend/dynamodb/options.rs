@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::config::ProvideCredentials;
 use aws_sdk_dynamodb::config::SharedCredentialsProvider;
 
+use super::table_options::TableOptions;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -35,6 +36,7 @@ pub struct DynamoOptions {
     pub(super) region: Option<String>,
     pub(super) endpoint: Option<String>,
     pub(super) credentials: Option<SharedCredentialsProvider>,
+    pub(super) tables: TableOptions,
     /// What to do about the tables.
     pub migrate: Migrate,
     /// How long one call to the service may take; 3 s unless told otherwise. A transaction whose answer takes longer is
@@ -47,6 +49,7 @@ impl std::fmt::Debug for DynamoOptions {
         f.debug_struct("DynamoOptions")
             .field("prefix", &self.prefix)
             .field("region", &self.region)
+            .field("tables", &self.tables)
             .field("migrate", &self.migrate)
             .field("attempt_timeout", &self.attempt_timeout)
             .finish_non_exhaustive()
@@ -61,6 +64,7 @@ impl DynamoOptions {
             region: None,
             endpoint: None,
             credentials: None,
+            tables: TableOptions::new(),
             migrate: Migrate::Create,
             attempt_timeout: Duration::from_secs(3),
         }
@@ -106,6 +110,13 @@ impl DynamoOptions {
     #[must_use]
     pub fn migrate(mut self, migrate: Migrate) -> Self {
         self.migrate = migrate;
+        self
+    }
+
+    /// How tables are made where [`migrate`](Self::migrate) makes them, and what they are compared with.
+    #[must_use]
+    pub fn tables(mut self, tables: TableOptions) -> Self {
+        self.tables = tables;
         self
     }
 
@@ -162,6 +173,7 @@ impl DynamoOptions {
                 format!("a table prefix has at most {LONGEST_PREFIX} of ASCII letters, digits and . _ -"),
             ));
         }
+        self.tables.check()?;
         if self.region.is_none() {
             return Err(Error::new(
                 ErrorKind::Config,

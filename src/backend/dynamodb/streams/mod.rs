@@ -51,9 +51,6 @@ use crate::spi::changes::Position;
 /// How far the clocks of two processes may be apart, in microseconds, where a place is told by time.
 const SKEW: i64 = 60 * 1_000_000;
 
-/// The tables whose streams make the feed.
-const FOLLOWED: [Table; 4] = [Table::Catalogue, Table::Carts, Table::Orders, Table::Inventory];
-
 /// Reads the feed.
 #[derive(Debug)]
 pub(super) struct DynamoChanges {
@@ -84,7 +81,7 @@ impl DynamoChanges {
     async fn streams(&self, deadline: Deadline) -> Result<&HashMap<Table, String>> {
         let find = || async {
             let mut streams = HashMap::new();
-            for table in FOLLOWED {
+            for table in Table::ALL.into_iter().filter(|table| table.has_stream()) {
                 let send = || {
                     let call = self.wire.client.describe_table();
                     call.table_name(self.wire.name(table)).send()
