@@ -12,10 +12,11 @@ mod redis;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 
-/// The tables of a shop on DynamoDB: how they are made, and how they are.
+/// The tables of a shop on DynamoDB: how they are made, how they are, and who may do what with them.
 #[cfg(feature = "dynamodb")]
 pub mod dynamo {
     pub use super::dynamodb::Difference;
+    pub use super::dynamodb::Role;
     pub use super::dynamodb::Scaling;
     pub use super::dynamodb::TableCapacity;
     pub use super::dynamodb::TableEncryption;

@@ -1,6 +1,10 @@
 //! What DynamoDB has of its own: what opening refuses, limits, lost replies, transactions that meet.
 
+mod access;
+mod desk;
 mod line;
+mod regions;
+mod tables;
 
 use std::sync::Arc;
 use std::time::Duration;

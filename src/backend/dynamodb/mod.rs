@@ -16,8 +16,11 @@ mod json;
 mod keys;
 mod letters;
 mod options;
+mod policy;
 mod read;
 mod records;
+mod regions;
+mod scaling;
 mod schema;
 mod streams;
 mod table_options;
@@ -31,6 +34,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use options::DynamoOptions;
+pub use policy::Role;
 pub use schema::Difference;
 pub use schema::TableReport;
 pub use schema::TableState;
@@ -55,6 +59,7 @@ use crate::spi::store::CommitStatus;
 use crate::spi::store::Committed;
 use crate::spi::store::Limits;
 use crate::spi::store::Readers;
+use crate::spi::store::Regions;
 use crate::spi::store::Store;
 use crate::spi::store::WriteSet;
 
@@ -64,9 +69,7 @@ const LIMITS: Limits = Limits {
     bytes: 4_000_000,
 };
 
-const CAPABILITY: Capability = capability();
-
-const fn capability() -> Capability {
+fn capability(regions: Regions) -> Capability {
     let mut capability = Capability::new(
         "dynamodb",
         &[
@@ -80,6 +83,7 @@ const fn capability() -> Capability {
     );
     // Lists come by indexes, which the service keeps up to date a moment later.
     capability.reads_own_writes = false;
+    capability.regions = regions;
     capability
 }
 
@@ -92,9 +96,12 @@ const OPENING: Duration = Duration::from_secs(120);
 /// - Reads by id, slug, SKU, key, order and reference see every commit that returned before; lists of products and orders, and
 ///   the holds that are over, come by indexes that may be behind by moments.
 /// - What expires goes by the clock of the process: keep it synchronised.
+/// - Where its tables are replicated to several regions it is written in one, and elsewhere only read: commits are
+///   `Unsupported` there, and it has neither feed nor coordination. [`Capability::regions`] tells.
 /// - Its feed is made of the tables' streams, which keep a day: a sink that stays away for longer has to begin anew.
 #[derive(Debug)]
 pub struct DynamoStore {
+    capability: Capability,
     wire: Arc<Wire>,
     readers: Readers,
     committer: Committer,
@@ -107,7 +114,9 @@ impl DynamoStore {
     ///
     /// # Errors
     /// - `Config`: no region, a prefix that no table can have, a table that is missing (unless
-    ///   [`Migrate::Apply`](crate::backend::Migrate::Apply) creates it) or has other keys, indexes or types, or no stream.
+    ///   [`Migrate::Apply`](crate::backend::Migrate::Apply) creates it) or has other keys, indexes or types, or no stream;
+    ///   tables in several regions without [`DynamoOptions::write_region`].
+    /// - `Unsupported`: strongly consistent global tables, which have no transactions.
     /// - `Unauthenticated`: no credentials, or wrong or expired ones. `PermissionDenied`: they do not allow it.
     /// - `Unavailable`, `Timeout`: the service cannot be reached.
     pub async fn connect(options: DynamoOptions) -> Result<Self> {
@@ -119,9 +128,11 @@ impl DynamoStore {
     async fn open(options: DynamoOptions) -> Result<Self> {
         let wire = Arc::new(Wire::new(&options)?);
         let deadline = Deadline::within(OPENING);
-        schema::prepare(&wire, &options, deadline).await?;
+        let tables = schema::prepare(&wire, &options, deadline).await?;
+        let regions = regions::regions(&options, &tables)?;
         let epoch = Epoch::new(Epoch::read(&wire, deadline).await?);
         Ok(Self {
+            capability: capability(regions),
             readers: read::readers(&wire),
             committer: Committer::start(wire.clone(), epoch.clone()),
             changes: Arc::new(DynamoChanges::new(wire.clone(), epoch.clone())),
@@ -158,6 +169,15 @@ impl DynamoStore {
         describing.await
     }
 
+    /// # Errors
+    /// `Unsupported` where the shop is only read.
+    fn check_writes(&self) -> Result<()> {
+        if self.capability.regions.takes_writes() {
+            return Ok(());
+        }
+        Err(regions::written_elsewhere())
+    }
+
     /// Moves the store's clock, for tests of what expires.
     #[cfg(feature = "testkit")]
     pub fn shift_clock(&self, by: Duration) {
@@ -168,7 +188,7 @@ impl DynamoStore {
 #[async_trait]
 impl Store for DynamoStore {
     fn capability(&self) -> &Capability {
-        &CAPABILITY
+        &self.capability
     }
 
     fn readers(&self) -> &Readers {
@@ -184,14 +204,18 @@ impl Store for DynamoStore {
     }
 
     fn changes(&self) -> Option<Arc<dyn ChangeSource>> {
-        Some(self.changes.clone())
+        let changes: Arc<dyn ChangeSource> = self.changes.clone();
+        self.capability.regions.takes_writes().then_some(changes)
     }
 
     fn coordination(&self) -> Option<Arc<dyn Coordination>> {
-        Some(Arc::new(DynamoCoordination(self.wire.clone())))
+        // Leases and positions are writes too.
+        let coordination: Arc<dyn Coordination> = Arc::new(DynamoCoordination(self.wire.clone()));
+        self.capability.regions.takes_writes().then_some(coordination)
     }
 
     async fn commit(&self, set: WriteSet, deadline: Deadline) -> Result<Committed> {
+        self.check_writes()?;
         self.epoch.check(&set)?;
         self.committer.commit(set, deadline).await
     }
@@ -201,6 +225,7 @@ impl Store for DynamoStore {
     }
 
     async fn after_restore(&self, deadline: Deadline) -> Result<i64> {
+        self.check_writes()?;
         self.epoch.raise(&self.wire, deadline).await
     }
 

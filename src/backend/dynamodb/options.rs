@@ -37,6 +37,7 @@ pub struct DynamoOptions {
     pub(super) endpoint: Option<String>,
     pub(super) credentials: Option<SharedCredentialsProvider>,
     pub(super) tables: TableOptions,
+    pub(super) write_region: Option<String>,
     /// What to do about the tables.
     pub migrate: Migrate,
     /// How long one call to the service may take; 3 s unless told otherwise. A transaction whose answer takes longer is
@@ -49,6 +50,7 @@ impl std::fmt::Debug for DynamoOptions {
         f.debug_struct("DynamoOptions")
             .field("prefix", &self.prefix)
             .field("region", &self.region)
+            .field("write_region", &self.write_region)
             .field("tables", &self.tables)
             .field("migrate", &self.migrate)
             .field("attempt_timeout", &self.attempt_timeout)
@@ -65,6 +67,7 @@ impl DynamoOptions {
             endpoint: None,
             credentials: None,
             tables: TableOptions::new(),
+            write_region: None,
             migrate: Migrate::Create,
             attempt_timeout: Duration::from_secs(3),
         }
@@ -120,6 +123,16 @@ impl DynamoOptions {
         self
     }
 
+    /// The region in which the shop is written, where its tables are replicated to several with eventual consistency.
+    ///
+    /// - Elsewhere the shop is opened to be read. All processes of a shop must name the same region: two that write in different
+    ///   ones lose each other's writes.
+    #[must_use]
+    pub fn write_region(mut self, region: impl Into<String>) -> Self {
+        self.write_region = Some(region.into());
+        self
+    }
+
     /// How long one call to the service may take.
     #[must_use]
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
@@ -164,8 +177,8 @@ impl DynamoOptions {
         }
     }
 
-    /// Refuses what no table can be called.
-    pub(super) fn check(&self) -> Result<()> {
+    /// Refuses what no table can be called, or made like.
+    pub(super) fn check_tables(&self) -> Result<()> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if self.prefix.len() > LONGEST_PREFIX || !self.prefix.chars().all(allowed) {
             return Err(Error::new(
@@ -173,11 +186,23 @@ impl DynamoOptions {
                 format!("a table prefix has at most {LONGEST_PREFIX} of ASCII letters, digits and . _ -"),
             ));
         }
-        self.tables.check()?;
+        self.tables.check()
+    }
+
+    /// Refuses what no store can be opened with.
+    pub(super) fn check(&self) -> Result<()> {
+        self.check_tables()?;
         if self.region.is_none() {
             return Err(Error::new(
                 ErrorKind::Config,
                 "no region: tell it by DynamoOptions::region",
+            ));
+        }
+        // A name that no region has would only be found out when nothing answers there; the local engine takes any.
+        if self.endpoint.is_none() && !self.region.as_deref().is_some_and(is_region) {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "the region is no name of one, such as eu-central-1",
             ));
         }
         if self.credentials.is_none() {
@@ -188,6 +213,18 @@ impl DynamoOptions {
         }
         Ok(())
     }
+}
+
+/// Whether a name has the form of those of regions: words and a number, such as `us-gov-west-1`.
+fn is_region(name: &str) -> bool {
+    let mut parts = name.rsplit('-');
+    let number = parts.next().unwrap_or_default();
+    let words: Vec<&str> = parts.collect();
+    let is_word = |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    !number.is_empty()
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+        && words.len() >= 2
+        && words.iter().all(is_word)
 }
 
 /// A text in which `%` and two digits stood for a byte.
@@ -238,6 +275,28 @@ mod tests {
             assert!(error.is(ErrorKind::Config), "{wrong}");
             assert!(!format!("{error} {error:?}").contains("secret"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_region_is_named_as_regions_are() {
+        for right in ["eu-central-1", "us-gov-west-1", "ap-southeast-12"] {
+            assert!(is_region(right), "{right}");
+        }
+        for wrong in [
+            "eu-central",
+            "eu",
+            "",
+            "eu-1",
+            "EU-central-1",
+            "eu central 1",
+            "-central-1",
+        ] {
+            assert!(!is_region(wrong), "{wrong}");
+        }
+        let typo = DynamoOptions::new("shop-").region("eu-central");
+        assert!(typo.check().unwrap_err().is(ErrorKind::Config));
+        let local = typo.endpoint("http://127.0.0.1:8000").credentials("a", "b", None);
+        assert!(local.check().is_ok());
     }
 
     #[test]

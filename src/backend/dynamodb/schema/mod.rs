@@ -53,11 +53,15 @@ pub(super) async fn prepare(
             (Some(found), _) => check(wire, table, &found)?,
             (None, Migrate::Apply) => create::begin(wire, table, &options.tables, deadline).await?,
             (None, _) => {
-                return Err(config(
-                    wire,
-                    table,
-                    "does not exist in this region: create it with Migrate::Apply, or correct prefix and region",
-                ));
+                let region = options.region.as_deref().unwrap_or_default();
+                let name = wire.name(table);
+                return Err(Error::new(
+                    ErrorKind::Config,
+                    format!(
+                        "table {name} does not exist in {region}: create it with Migrate::Apply, or correct prefix and region"
+                    ),
+                )
+                .concerning(name));
             }
         }
     }
@@ -255,9 +259,4 @@ fn check(wire: &Wire, table: Table, found: &TableDescription) -> Result<()> {
         "keys" => error.concerning(name),
         _ => error.concerning(format!("{name} {item}")),
     })
-}
-
-fn config(wire: &Wire, table: Table, message: &'static str) -> Error {
-    Error::new(ErrorKind::Config, format!("table {} {message}", wire.name(table)))
-        .concerning(wire.name(table))
 }
