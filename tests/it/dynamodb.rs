@@ -4,6 +4,7 @@ mod access;
 mod desk;
 mod line;
 mod regions;
+mod spread;
 mod tables;
 
 use std::sync::Arc;

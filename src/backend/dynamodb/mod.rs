@@ -51,6 +51,8 @@ use self::streams::DynamoChanges;
 use self::wire::Wire;
 use crate::error::Result;
 use crate::model::Aggregate;
+use crate::model::LocationId;
+use crate::model::Sku;
 use crate::resilience::Deadline;
 use crate::spi::changes::ChangeSource;
 use crate::spi::changes::Coordination;
@@ -167,6 +169,28 @@ impl DynamoStore {
         let describing: Pin<Box<dyn Future<Output = Result<TablesReport>> + Send + '_>> =
             Box::pin(schema::describe(&wire, options, deadline));
         describing.await
+    }
+
+    /// Spreads a level over so many items, 2 to 32, so that more transactions a second can change it;
+    /// [`DynamoOptions::level_shares`] tells what that means.
+    ///
+    /// - What is on hand and allocated is dealt evenly; nobody who reads the level notices.
+    /// - While it is sold from goes well: whoever meets it tries again. A level is not gathered again.
+    ///
+    /// # Errors
+    /// - `NotFound` where there is no level; `InvalidInput` on `shares` for fewer than it has, or more than there can be.
+    /// - `Unsupported` where the shop is only read; `Unavailable`, `Timeout`. Repeating is harmless.
+    pub async fn spread_level(
+        &self,
+        sku: &Sku,
+        location: &LocationId,
+        shares: usize,
+        deadline: Deadline,
+    ) -> Result<()> {
+        self.check_writes()?;
+        let spreading: Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> =
+            Box::pin(self.wire.respread((sku, location), shares, deadline));
+        spreading.await
     }
 
     /// # Errors

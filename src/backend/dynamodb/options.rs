@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::config::ProvideCredentials;
 use aws_sdk_dynamodb::config::SharedCredentialsProvider;
 
+use super::records::level::MOST_SHARES;
 use super::table_options::TableOptions;
 use crate::error::Error;
 use crate::error::ErrorKind;
@@ -38,6 +39,7 @@ pub struct DynamoOptions {
     pub(super) credentials: Option<SharedCredentialsProvider>,
     pub(super) tables: TableOptions,
     pub(super) write_region: Option<String>,
+    pub(super) level_shares: usize,
     /// What to do about the tables.
     pub migrate: Migrate,
     /// How long one call to the service may take; 3 s unless told otherwise. A transaction whose answer takes longer is
@@ -51,6 +53,7 @@ impl std::fmt::Debug for DynamoOptions {
             .field("prefix", &self.prefix)
             .field("region", &self.region)
             .field("write_region", &self.write_region)
+            .field("level_shares", &self.level_shares)
             .field("tables", &self.tables)
             .field("migrate", &self.migrate)
             .field("attempt_timeout", &self.attempt_timeout)
@@ -68,6 +71,7 @@ impl DynamoOptions {
             credentials: None,
             tables: TableOptions::new(),
             write_region: None,
+            level_shares: 1,
             migrate: Migrate::Create,
             attempt_timeout: Duration::from_secs(3),
         }
@@ -133,6 +137,19 @@ impl DynamoOptions {
         self
     }
 
+    /// Over how many items a new level is spread, 1 to 32; 1 unless told otherwise.
+    ///
+    /// - One item takes some 500 transactions a second, from all processes together. A spread level takes about as many times
+    ///   that as it has shares, and is read by as many keys. It never sells more than there is, nor refuses what there is.
+    /// - Its version is the sum of its shares' versions: two commits at the same time may be told the same one, and the feed
+    ///   may tell their changes in either order.
+    /// - Levels that are there stay as they are; [`DynamoStore::spread_level`](crate::DynamoStore::spread_level) spreads one.
+    #[must_use]
+    pub const fn level_shares(mut self, shares: usize) -> Self {
+        self.level_shares = shares;
+        self
+    }
+
     /// How long one call to the service may take.
     #[must_use]
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
@@ -184,6 +201,12 @@ impl DynamoOptions {
             return Err(Error::new(
                 ErrorKind::Config,
                 format!("a table prefix has at most {LONGEST_PREFIX} of ASCII letters, digits and . _ -"),
+            ));
+        }
+        if !(1..=MOST_SHARES).contains(&self.level_shares) {
+            return Err(Error::new(
+                ErrorKind::Config,
+                format!("a level is spread over 1 to {MOST_SHARES} items"),
             ));
         }
         self.tables.check()

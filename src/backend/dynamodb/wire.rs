@@ -46,6 +46,8 @@ pub(super) struct Wire {
     pub(super) streams: aws_sdk_dynamodbstreams::Client,
     pub(super) clock: StoreClock,
     pub(super) attempt_timeout: Duration,
+    /// Shares that a new level has.
+    pub(super) level_shares: usize,
     tables: HashMap<Table, String>,
     budget: Budget,
     closed: AtomicBool,
@@ -105,6 +107,7 @@ impl Wire {
             streams: aws_sdk_dynamodbstreams::Client::from_conf(streams.build()),
             clock: StoreClock::default(),
             attempt_timeout: options.attempt_timeout,
+            level_shares: options.level_shares,
             tables: names.into_iter().collect(),
             budget: Budget::default(),
             closed: AtomicBool::new(false),

@@ -119,20 +119,32 @@ pub(super) fn schema() -> String {
 }
 
 /// Table prefixes of one DynamoDB Local.
-pub(super) struct OnDynamoDb(String);
+pub(super) struct OnDynamoDb {
+    url: String,
+    level_shares: usize,
+}
 
 impl OnDynamoDb {
     /// The server that the tests of this process share; `None` when there is none and that is allowed.
     pub(super) async fn start() -> Option<Self> {
         let server = engines::require(engines::DynamoDb::shared().await).unwrap()?;
-        Some(Self(server.url().to_owned()))
+        Some(Self {
+            url: server.url().to_owned(),
+            level_shares: 1,
+        })
+    }
+
+    /// The same, with every level spread over so many items.
+    pub(super) fn spread(self, level_shares: usize) -> Self {
+        Self { level_shares, ..self }
     }
 
     /// A fresh prefix on the server.
     pub(super) fn options(&self) -> DynamoOptions {
         DynamoOptions::new(format!("conformance-{}-", Uuid::now_v7().simple()))
             .region("eu-central-1")
-            .endpoint(&self.0)
+            .endpoint(&self.url)
+            .level_shares(self.level_shares)
             .credentials("local", "local", None)
             .migrate(Migrate::Apply)
             // The server shares a machine with everything else.
