@@ -4,7 +4,7 @@
 //! ends. From then on the lines of holds that are over are looked up, and what they hold is taken off.
 //!
 //! A level that is written very often can be spread over several items, its shares: each has counters of its own, the level's are
-//! their sum, and so is its version. docs/decisions/0012-spread-levels.md tells why.
+//! their sum, and so is its version. docs/decisions/0012-sharded-levels.md tells why.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
