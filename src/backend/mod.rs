@@ -14,6 +14,20 @@ mod redis;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 
+/// The tables of a shop on DynamoDB: how they are made, how they are, and who may do what with them.
+#[cfg(feature = "dynamodb")]
+pub mod dynamo {
+    pub use super::dynamodb::Difference;
+    pub use super::dynamodb::Role;
+    pub use super::dynamodb::Scaling;
+    pub use super::dynamodb::TableCapacity;
+    pub use super::dynamodb::TableEncryption;
+    pub use super::dynamodb::TableOptions;
+    pub use super::dynamodb::TableReport;
+    pub use super::dynamodb::TableState;
+    pub use super::dynamodb::TablesReport;
+}
+
 pub use crate::spi::store::Migrate;
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::DynamoOptions;

@@ -299,10 +299,10 @@ fn feeds(origins: &[Origin<'_>], keeper: &str, clock: &Arc<dyn Clock>) -> Vec<Fe
             coordination: Arc::clone(&coordination),
             clock: Arc::clone(clock),
             holder,
-            place: match origins.len() {
-                1 => FeedPlace::Alone,
-                _ if origin.name == keeper => FeedPlace::Keeper,
-                _ => FeedPlace::Guest,
+            place: if origin.name == keeper {
+                FeedPlace::Keeper
+            } else {
+                FeedPlace::Guest
             },
         };
         Some(Feed {

@@ -26,6 +26,8 @@ pub use policy::StartAt;
 pub use status::SinkStatus;
 
 pub(crate) use feed::Origin;
+#[cfg(all(test, feature = "dynamodb", feature = "testkit"))]
+pub(crate) use partitions::Partitions;
 pub(crate) use relay::Relay;
 pub(crate) use relay::Sink;
 pub(crate) use sweep::Sweep;

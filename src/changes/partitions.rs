@@ -7,7 +7,7 @@ use crate::spi::changes::PartitionId;
 
 /// The partitions of a feed as far as they are known, and which of them were read to their end.
 #[derive(Debug, Default)]
-pub(super) struct Partitions(BTreeMap<PartitionId, Node>);
+pub(crate) struct Partitions(BTreeMap<PartitionId, Node>);
 
 #[derive(Debug, Default)]
 struct Node {
@@ -17,7 +17,7 @@ struct Node {
 
 impl Partitions {
     /// Learns of partitions, from the source's list or from a parent that closed.
-    pub(super) fn learn(&mut self, partitions: impl IntoIterator<Item = Partition>) {
+    pub(crate) fn learn(&mut self, partitions: impl IntoIterator<Item = Partition>) {
         for Partition { id, parents } in partitions {
             let node = self.0.entry(id).or_default();
             for parent in parents {
@@ -29,14 +29,14 @@ impl Partitions {
     }
 
     /// Keeps in mind that a partition was read to its end.
-    pub(super) fn done(&mut self, id: &PartitionId) {
+    pub(crate) fn done(&mut self, id: &PartitionId) {
         if let Some(node) = self.0.get_mut(id) {
             node.done = true;
         }
     }
 
     /// The partitions that may be read now. A parent that the source no longer has was read, or can never be.
-    pub(super) fn ready(&self) -> Vec<PartitionId> {
+    pub(crate) fn ready(&self) -> Vec<PartitionId> {
         let open = |parent| self.0.get(parent).is_some_and(|node: &Node| !node.done);
         self.0
             .iter()

@@ -57,11 +57,9 @@ pub(super) struct Tools {
 /// A feed among those of a shop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FeedPlace {
-    /// The only one, of the store that keeps the positions.
-    Alone,
-    /// One of several, of the store that keeps the positions.
+    /// Of the store that keeps the positions.
     Keeper,
-    /// One of several, of a store whose positions are kept in another one.
+    /// Of a store whose positions are kept in another one.
     Guest,
 }
 
@@ -168,8 +166,9 @@ impl Reader {
                 Ok(page) => page,
                 // Of a position alone: a lost lease is found out when saving.
                 Err(error) if error.is(ErrorKind::Conflict) || self.is_left_behind(&error) => {
-                    self.restart(&mut lease).await?;
-                    continue;
+                    self.restart(&lease).await?;
+                    // The lease is gone with the checkpoint: it is taken again, without a position.
+                    return Err(Error::conflict("the lease of a feed", None));
                 }
                 Err(error) => return Err(error),
             };
@@ -309,20 +308,17 @@ impl Reader {
         Ok(())
     }
 
-    /// The store was restored: the sink forgets, and everything comes again.
+    /// The store was restored, or has forgotten what was not read: the sink forgets, and everything comes again.
     ///
-    /// - With several feeds it forgets what came from the others too, so they begin anew with it. Which of them does this
-    ///   first takes the leases of the others, and they find nothing to restart.
-    async fn restart(&self, lease: &mut FeedLease) -> Result<()> {
-        tracing::warn!("the store was restored: a sink of its changes begins anew");
-        let everywhere = self.tools.place != FeedPlace::Alone && self.sink.policy.start != StartAt::Now;
-        if everywhere {
-            let ttl = self.sink.policy.lease;
-            self.tools
-                .coordination
-                .renew(lease, ttl, Deadline::within(STEP))
-                .await?;
-        }
+    /// - The sink forgets what came from every partition and feed, so all of them begin anew. Which reader does this first
+    ///   takes the leases of the others, and they find nothing to restart.
+    async fn restart(&self, lease: &FeedLease) -> Result<()> {
+        tracing::warn!("the feed does not go on from where a sink was: the sink begins anew");
+        let ttl = self.sink.policy.lease;
+        self.tools
+            .coordination
+            .renew(lease, ttl, Deadline::within(STEP))
+            .await?;
         let deadline = Deadline::within(self.sink.policy.timeout);
         let reset = self.while_held(lease, self.sink.sink.reset(deadline)).await?;
         // What the sink answers must not look like a lost lease.
@@ -330,16 +326,8 @@ impl Reader {
             self.sink.counters.fails(&error);
             Error::new(ErrorKind::Unavailable, "the sink could not forget what it had").caused_by(error)
         })?;
-        if self.sink.policy.start == StartAt::Now {
-            return self.skip_to_now(lease).await;
-        }
-        if everywhere {
-            let deadline = Deadline::within(STEP);
-            self.tools.coordination.forget(&self.sink.name, deadline).await?;
-            // The lease is gone with the checkpoint: it is taken again, without a position.
-            return Err(Error::conflict("the lease of a feed", None));
-        }
-        self.save(lease, None, false, Vec::new()).await
+        let deadline = Deadline::within(STEP);
+        self.tools.coordination.forget(&self.sink.name, deadline).await
     }
 
     async fn skip_to_now(&self, lease: &mut FeedLease) -> Result<()> {

@@ -101,3 +101,11 @@ async fn dynamodb_conforms() {
         conforms("DynamoDB", &setup).await;
     }
 }
+
+/// The whole suite where every level is spread: what is promised of stock holds there too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn dynamodb_conforms_where_levels_are_spread() {
+    if let Some(setup) = OnDynamoDb::start().await {
+        conforms("DynamoDB, spread levels", &setup.spread(8)).await;
+    }
+}

@@ -1,9 +1,14 @@
 //! What DynamoDB has of its own: what opening refuses, limits, lost replies, transactions that meet, faults.
 
+mod access;
+mod desk;
 mod faults;
 mod ledger;
 mod line;
 mod matrix;
+mod regions;
+mod spread;
+mod tables;
 
 use std::sync::Arc;
 use std::time::Duration;

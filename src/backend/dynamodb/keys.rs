@@ -3,7 +3,8 @@
 //! | table | partition | place | what |
 //! |---|---|---|---|
 //! | of the aggregate | `product#ID` | `R` | the root, its parts inside |
-//! | inventory | `level#SKU` | `R#LOCATION` | a level |
+//! | inventory | `level#SKU` | `R#LOCATION` | a level, or the first share of one that is spread |
+//! | inventory | `share#NUMBER#SKU` | `R#LOCATION` | a further share of a level |
 //! | of the aggregate | `product#ID`, `level#SKU@LOCATION` | `C#NUMBER` | a change, with its movements |
 //! | inventory | `hold#ID` | `SKU@LOCATION` | a line of a hold |
 //! | orders | `order-payments#ORDER` | `PAYMENT` | tells the payments of an order |
@@ -33,6 +34,10 @@ pub(super) const SK: &str = "sk";
 
 /// The place of what has its partition for itself, or is the head of it.
 const ROOT: &str = "R";
+
+/// Partitions of levels, and of their further shares.
+const LEVELS: &str = "level#";
+const SHARES: &str = "share#";
 
 /// The longest partition key that the service takes, in bytes.
 pub(super) const LONGEST: usize = 2_048;
@@ -68,6 +73,57 @@ impl Key {
             RowKey::Id(id) => Self::new(table, format!("{aggregate}#{id}"), ROOT),
             RowKey::Level(sku, location) => Self::new(table, levels(sku), format!("{ROOT}#{location}")),
         }
+    }
+
+    /// A share of a level; the first is the level's root.
+    pub(super) fn share(sku: &Sku, location: &LocationId, number: usize) -> Self {
+        match number {
+            0 => Self::root(Aggregate::Level, &RowKey::Level(sku.clone(), location.clone())),
+            _ => Self::new(
+                Table::Inventory,
+                format!("{SHARES}{number}#{sku}"),
+                format!("{ROOT}#{location}"),
+            ),
+        }
+    }
+
+    /// Whether it is a level, or the first share of one.
+    pub(super) fn is_level(&self) -> bool {
+        self.table == Table::Inventory && self.pk.starts_with(LEVELS)
+    }
+
+    /// Whether it is a further share of a level.
+    pub(super) fn is_share(&self) -> bool {
+        self.table == Table::Inventory && self.pk.starts_with(SHARES)
+    }
+
+    /// A further share of the level whose root this is.
+    pub(super) fn share_of(&self, number: usize) -> Option<Self> {
+        let (sku, _) = self.level_parts()?;
+        Some(Self::new(
+            self.table,
+            format!("{SHARES}{number}#{sku}"),
+            self.sk.as_str(),
+        ))
+    }
+
+    /// SKU and place of the level that this is a share of.
+    pub(super) fn level_parts(&self) -> Option<(&str, &str)> {
+        if self.table != Table::Inventory {
+            return None;
+        }
+        let further = || self.pk.strip_prefix(SHARES)?.split_once('#').map(|(_, sku)| sku);
+        let sku = self.pk.strip_prefix(LEVELS).or_else(further)?;
+        Some((sku, &self.sk))
+    }
+
+    /// Which share it is of its level.
+    pub(super) fn share_number(&self) -> usize {
+        let number = self
+            .pk
+            .strip_prefix(SHARES)
+            .and_then(|rest| rest.split('#').next());
+        number.and_then(|number| number.parse().ok()).unwrap_or_default()
     }
 
     /// A change of an aggregate; later ones have higher numbers.
@@ -121,7 +177,7 @@ impl Key {
 
 /// The partition of the levels of a SKU.
 pub(super) fn levels(sku: &Sku) -> String {
-    format!("level#{sku}")
+    format!("{LEVELS}{sku}")
 }
 
 /// The partition of the lines of a hold.
@@ -191,6 +247,17 @@ mod tests {
             assert_eq!(parse_row(&row.to_string()), Some(row));
         }
         assert_eq!(parse_row("x"), None);
+    }
+
+    #[test]
+    fn shares_lie_in_partitions_of_their_own() {
+        let (sku, main) = (Sku::new("MUG/1").unwrap(), LocationId::new("main").unwrap());
+        let shares: Vec<Key> = (0..12).map(|number| Key::share(&sku, &main, number)).collect();
+        for (number, share) in shares.iter().enumerate() {
+            assert_eq!(share.share_number(), number);
+            assert_eq!((share.is_level(), share.is_share()), (number == 0, number > 0));
+            assert_eq!(shares.iter().filter(|other| other.pk == share.pk).count(), 1);
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@ use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::config::ProvideCredentials;
 use aws_sdk_dynamodb::config::SharedCredentialsProvider;
 
+use super::records::level::MOST_SHARES;
+use super::table_options::TableOptions;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -35,6 +37,9 @@ pub struct DynamoOptions {
     pub(super) region: Option<String>,
     pub(super) endpoint: Option<String>,
     pub(super) credentials: Option<SharedCredentialsProvider>,
+    pub(super) tables: TableOptions,
+    pub(super) write_region: Option<String>,
+    pub(super) level_shares: usize,
     /// What to do about the tables.
     pub migrate: Migrate,
     /// How long one call to the service may take; 3 s unless told otherwise. A transaction whose answer takes longer is
@@ -49,6 +54,9 @@ impl std::fmt::Debug for DynamoOptions {
         f.debug_struct("DynamoOptions")
             .field("prefix", &self.prefix)
             .field("region", &self.region)
+            .field("write_region", &self.write_region)
+            .field("level_shares", &self.level_shares)
+            .field("tables", &self.tables)
             .field("migrate", &self.migrate)
             .field("attempt_timeout", &self.attempt_timeout)
             .finish_non_exhaustive()
@@ -63,6 +71,9 @@ impl DynamoOptions {
             region: None,
             endpoint: None,
             credentials: None,
+            tables: TableOptions::new(),
+            write_region: None,
+            level_shares: 1,
             migrate: Migrate::Create,
             attempt_timeout: Duration::from_secs(3),
             #[cfg(feature = "testkit")]
@@ -110,6 +121,36 @@ impl DynamoOptions {
     #[must_use]
     pub fn migrate(mut self, migrate: Migrate) -> Self {
         self.migrate = migrate;
+        self
+    }
+
+    /// How tables are made where [`migrate`](Self::migrate) makes them, and what they are compared with.
+    #[must_use]
+    pub fn tables(mut self, tables: TableOptions) -> Self {
+        self.tables = tables;
+        self
+    }
+
+    /// The region in which the shop is written, where its tables are replicated to several with eventual consistency.
+    ///
+    /// - Elsewhere the shop is opened to be read. All processes of a shop must name the same region: two that write in different
+    ///   ones lose each other's writes.
+    #[must_use]
+    pub fn write_region(mut self, region: impl Into<String>) -> Self {
+        self.write_region = Some(region.into());
+        self
+    }
+
+    /// Over how many items a new level is spread, 1 to 32; 1 unless told otherwise.
+    ///
+    /// - One item takes some 500 transactions a second, from all processes together. A spread level takes about as many times
+    ///   that as it has shares, and is read by as many keys. It never sells more than there is, nor refuses what there is.
+    /// - Its version is the sum of its shares' versions: two commits at the same time may be told the same one, and the feed
+    ///   may tell their changes in either order.
+    /// - Levels that are there stay as they are; [`DynamoStore::spread_level`](crate::DynamoStore::spread_level) spreads one.
+    #[must_use]
+    pub const fn level_shares(mut self, shares: usize) -> Self {
+        self.level_shares = shares;
         self
     }
 
@@ -165,8 +206,8 @@ impl DynamoOptions {
         }
     }
 
-    /// Refuses what no table can be called.
-    pub(super) fn check(&self) -> Result<()> {
+    /// Refuses what no table can be called, or made like.
+    pub(super) fn check_tables(&self) -> Result<()> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if self.prefix.len() > LONGEST_PREFIX || !self.prefix.chars().all(allowed) {
             return Err(Error::new(
@@ -174,10 +215,29 @@ impl DynamoOptions {
                 format!("a table prefix has at most {LONGEST_PREFIX} of ASCII letters, digits and . _ -"),
             ));
         }
+        if !(1..=MOST_SHARES).contains(&self.level_shares) {
+            return Err(Error::new(
+                ErrorKind::Config,
+                format!("a level is spread over 1 to {MOST_SHARES} items"),
+            ));
+        }
+        self.tables.check()
+    }
+
+    /// Refuses what no store can be opened with.
+    pub(super) fn check(&self) -> Result<()> {
+        self.check_tables()?;
         if self.region.is_none() {
             return Err(Error::new(
                 ErrorKind::Config,
                 "no region: tell it by DynamoOptions::region",
+            ));
+        }
+        // A name that no region has would only be found out when nothing answers there; the local engine takes any.
+        if self.endpoint.is_none() && !self.region.as_deref().is_some_and(is_region) {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "the region is no name of one, such as eu-central-1",
             ));
         }
         if self.credentials.is_none() {
@@ -188,6 +248,18 @@ impl DynamoOptions {
         }
         Ok(())
     }
+}
+
+/// Whether a name has the form of those of regions: words and a number, such as `us-gov-west-1`.
+fn is_region(name: &str) -> bool {
+    let mut parts = name.rsplit('-');
+    let number = parts.next().unwrap_or_default();
+    let words: Vec<&str> = parts.collect();
+    let is_word = |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    !number.is_empty()
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+        && words.len() >= 2
+        && words.iter().all(is_word)
 }
 
 /// A text in which `%` and two digits stood for a byte.
@@ -238,6 +310,28 @@ mod tests {
             assert!(error.is(ErrorKind::Config), "{wrong}");
             assert!(!format!("{error} {error:?}").contains("secret"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_region_is_named_as_regions_are() {
+        for right in ["eu-central-1", "us-gov-west-1", "ap-southeast-12"] {
+            assert!(is_region(right), "{right}");
+        }
+        for wrong in [
+            "eu-central",
+            "eu",
+            "",
+            "eu-1",
+            "EU-central-1",
+            "eu central 1",
+            "-central-1",
+        ] {
+            assert!(!is_region(wrong), "{wrong}");
+        }
+        let typo = DynamoOptions::new("shop-").region("eu-central");
+        assert!(typo.check().unwrap_err().is(ErrorKind::Config));
+        let local = typo.endpoint("http://127.0.0.1:8000").credentials("a", "b", None);
+        assert!(local.check().is_ok());
     }
 
     #[test]

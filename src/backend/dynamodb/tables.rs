@@ -49,6 +49,11 @@ impl Table {
         }
     }
 
+    /// Whether its changes are followed. Keys are no change of anything: nobody does.
+    pub(super) const fn has_stream(self) -> bool {
+        !matches!(self, Self::Keys)
+    }
+
     /// Its secondary indexes; all of keys only, since whoever finds something there reads the item itself.
     pub(super) const fn indexes(self) -> &'static [Index] {
         match self {

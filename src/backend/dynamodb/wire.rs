@@ -49,6 +49,8 @@ pub(super) struct Wire {
     pub(super) clock: StoreClock,
     pub(super) attempt_timeout: Duration,
     pub(super) meter: Meter,
+    /// Shares that a new level has.
+    pub(super) level_shares: usize,
     tables: HashMap<Table, String>,
     budget: Budget,
     closed: AtomicBool,
@@ -101,6 +103,7 @@ impl Wire {
             clock: StoreClock::default(),
             attempt_timeout: options.attempt_timeout,
             meter,
+            level_shares: options.level_shares,
             tables: names.into_iter().collect(),
             budget: Budget::default(),
             closed: AtomicBool::new(false),

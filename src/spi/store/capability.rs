@@ -17,6 +17,35 @@ pub struct Capability {
     /// Whether reads always see every commit that returned before them. Reads by key always do; where this is false, lists may be
     /// behind by moments.
     pub reads_own_writes: bool,
+    /// In which regions the data lies, and whether it may be written from here.
+    pub regions: Regions,
+}
+
+/// Where a store's data lies, and what is safe there.
+///
+/// | | writes | reads | feed, leases |
+/// |---|---|---|---|
+/// | `One` | yes | as the store promises | yes |
+/// | `WrittenHere` | yes | as the store promises | yes |
+/// | `WrittenElsewhere` | `Unsupported` | behind the region that writes, by a second or by an outage | no |
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Regions {
+    /// In one region, or wherever the one server is.
+    #[default]
+    One,
+    /// In several, of which this one is written; the others follow.
+    WrittenHere,
+    /// In several, of which another one is written: here it is only read.
+    WrittenElsewhere,
+}
+
+impl Regions {
+    /// Whether the data may be written from here.
+    #[must_use]
+    pub const fn takes_writes(self) -> bool {
+        !matches!(self, Self::WrittenElsewhere)
+    }
 }
 
 /// The largest write set that a store takes.
@@ -38,6 +67,7 @@ impl Capability {
             limits,
             product_lists: true,
             reads_own_writes: true,
+            regions: Regions::One,
         }
     }
 

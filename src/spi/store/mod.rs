@@ -13,6 +13,7 @@ mod write_set;
 
 pub use capability::Capability;
 pub use capability::Limits;
+pub use capability::Regions;
 pub use commit::Committed;
 pub use delta::CartLineStep;
 pub use delta::Delta;

@@ -121,26 +121,34 @@ pub(super) fn schema() -> String {
 }
 
 /// Table prefixes of the DynamoDB Local that tests share.
-pub(super) struct OnDynamoDb;
+pub(super) struct OnDynamoDb {
+    level_shares: usize,
+}
 
 impl OnDynamoDb {
     /// `None` when there is no server and that is allowed.
     pub(super) async fn start() -> Option<Self> {
         engines::require(engines::DynamoDb::shared().await)
             .unwrap()
-            .map(|_| Self)
+            .map(|_| Self { level_shares: 1 })
     }
-}
 
-/// A fresh prefix on the server.
-fn dynamodb_options(server: &engines::DynamoDb) -> DynamoOptions {
-    DynamoOptions::new(format!("conformance-{}-", Uuid::now_v7().simple()))
-        .region("eu-central-1")
-        .endpoint(server.url())
-        .credentials("local", "local", None)
-        .migrate(Migrate::Apply)
-        // The server shares a machine with everything else.
-        .attempt_timeout(std::time::Duration::from_secs(15))
+    /// The same, with every level spread over so many items.
+    pub(super) fn spread(self, level_shares: usize) -> Self {
+        Self { level_shares }
+    }
+
+    /// A fresh prefix on the server.
+    fn options(&self, server: &engines::DynamoDb) -> DynamoOptions {
+        DynamoOptions::new(format!("conformance-{}-", Uuid::now_v7().simple()))
+            .region("eu-central-1")
+            .endpoint(server.url())
+            .level_shares(self.level_shares)
+            .credentials("local", "local", None)
+            .migrate(Migrate::Apply)
+            // The server shares a machine with everything else.
+            .attempt_timeout(std::time::Duration::from_secs(15))
+    }
 }
 
 async fn dynamodb_again(options: DynamoOptions) -> Result<Arc<dyn Store>> {
@@ -153,7 +161,7 @@ impl Setup for OnDynamoDb {
         let server = engines::DynamoDb::shared().await.map_err(|error| {
             Error::new(ErrorKind::Unavailable, "DynamoDB Local did not start").caused_by(error)
         })?;
-        let options = dynamodb_options(&server);
+        let options = self.options(&server);
         let store = Arc::new(DynamoStore::connect(options.clone()).await?);
         let clock = Arc::clone(&store);
         let harness = Harness::new(store, move |by| {

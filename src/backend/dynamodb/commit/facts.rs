@@ -1,8 +1,12 @@
 //! What a transaction rests on, as it was read.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 
+use uuid::Uuid;
+
+use super::prepared::MOST_ITEMS;
 use crate::backend::dynamodb::fetch::Found;
 use crate::backend::dynamodb::fetch::Range;
 use crate::backend::dynamodb::item::Map;
@@ -10,6 +14,7 @@ use crate::backend::dynamodb::item::Read as _;
 use crate::backend::dynamodb::keys::Key;
 use crate::backend::dynamodb::keys::level_name;
 use crate::backend::dynamodb::records;
+use crate::backend::dynamodb::records::level;
 use crate::backend::dynamodb::records::level::Counters;
 use crate::backend::dynamodb::records::level::Line;
 use crate::backend::dynamodb::tables::Index;
@@ -32,6 +37,10 @@ pub(super) struct Facts {
     pub(super) items: Found,
     /// Lines of holds that are over, by level.
     pub(super) over: HashMap<Key, Over>,
+    /// The share of spread levels that is tried first.
+    pub(super) pick: usize,
+    /// Shares that a new level has.
+    pub(super) new_shares: usize,
 }
 
 /// The holds of a level that are over, and when the next one ends.
@@ -66,7 +75,20 @@ impl Facts {
     ) -> Result<Self> {
         let now = wire.clock.now();
         keys.insert(Key::epoch());
+        // Most levels have as many shares as new ones get: asked for with the level they cost no further round trip.
+        let guessed: Vec<Key> = keys
+            .iter()
+            .filter(|key| key.is_level())
+            .flat_map(|level| further_shares(level, wire.level_shares))
+            .collect();
+        keys.extend(guessed);
         let mut items = get(wire, &keys, way, deadline).await?;
+        let unknown = shares_of(&items).filter(|share| !keys.contains(share));
+        let unknown: BTreeSet<Key> = unknown.collect();
+        if !unknown.is_empty() {
+            keys.extend(unknown);
+            items = get(wire, &keys, way, deadline).await?;
+        }
         let mut over = HashMap::new();
         let stale = levels_with_what_is_over(&items, now);
         for (key, (sku, location)) in &stale {
@@ -84,27 +106,65 @@ impl Facts {
             epoch,
             items,
             over,
+            pick: Uuid::now_v7().as_u64_pair().1 as usize,
+            new_shares: wire.level_shares,
         })
     }
 
-    /// The version of an aggregate; 0 where it is absent.
+    /// The version of an item; 0 where it is absent. That of a level that is spread is the sum of what its shares count.
     pub(super) fn version(&self, key: &Key) -> Result<i64> {
         records::version_number(self.items.get(key))
     }
 }
 
+/// The shares of a level behind its root.
+pub(super) fn further_shares(level: &Key, shares: usize) -> impl Iterator<Item = Key> {
+    (1..shares).filter_map(|number| level.share_of(number))
+}
+
+/// The further shares of all levels among these items.
+fn shares_of(items: &Found) -> impl Iterator<Item = Key> {
+    let levels = items.iter().filter(|(key, _)| key.is_level());
+    levels.flat_map(|(key, item)| further_shares(key, level::shares(item).unwrap_or(1)))
+}
+
 async fn get(wire: &Wire, keys: &BTreeSet<Key>, way: Way, deadline: Deadline) -> Result<Found> {
     match way {
         Way::Each => wire.get(keys.iter().cloned(), deadline).await,
-        Way::Moment => wire.snapshot(keys, deadline).await,
+        Way::Moment => moment(wire, keys, deadline).await,
     }
 }
 
+/// Items of one moment. Where there are more than one call takes, what belongs together is asked for together: a level with all
+/// of its shares.
+async fn moment(wire: &Wire, keys: &BTreeSet<Key>, deadline: Deadline) -> Result<Found> {
+    if keys.len() <= MOST_ITEMS {
+        return wire.snapshot(keys, deadline).await;
+    }
+    let mut groups: BTreeMap<Option<(&str, &str)>, Vec<Key>> = BTreeMap::new();
+    for key in keys {
+        groups.entry(key.level_parts()).or_default().push(key.clone());
+    }
+    let (mut found, mut call) = (Found::new(), BTreeSet::new());
+    for group in groups.into_values() {
+        if call.len() + group.len() > MOST_ITEMS {
+            found.extend(wire.snapshot(&std::mem::take(&mut call), deadline).await?);
+        }
+        call.extend(group);
+    }
+    found.extend(wire.snapshot(&call, deadline).await?);
+    Ok(found)
+}
+
 fn levels_with_what_is_over(items: &Found, now: Timestamp) -> Vec<(Key, (Sku, LocationId))> {
-    let levels = items.iter().filter(|(key, _)| is_level(key));
-    levels
-        .filter_map(|(key, item)| Some((key.clone(), over_level(item, now)?)))
-        .collect()
+    let shares = items.iter().filter(|(key, _)| key.is_level() || key.is_share());
+    let levels: BTreeMap<Key, _> = shares
+        .filter_map(|(_, item)| {
+            let (sku, location) = over_level(item, now)?;
+            Some((Key::share(&sku, &location, 0), (sku, location)))
+        })
+        .collect();
+    levels.into_iter().collect()
 }
 
 /// Which level it is, if it may hold what is over.
@@ -114,10 +174,6 @@ pub(in crate::backend::dynamodb) fn over_level(item: &Map, now: Timestamp) -> Op
     }
     let sku = Sku::new(item.get_text("sku").ok()?).ok()?;
     Some((sku, LocationId::new(item.get_text("location").ok()?).ok()?))
-}
-
-pub(super) fn is_level(key: &Key) -> bool {
-    key.table == Table::Inventory && key.pk.starts_with("level#")
 }
 
 /// Lines that are looked up at once.

@@ -9,10 +9,13 @@
 
 mod crowd;
 mod facts;
+mod guard;
 mod job;
 mod outcome;
 mod prepared;
+mod respread;
 mod settle;
+mod spread;
 mod stock;
 mod transact;
 mod trial;

@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::types::TransactWriteItem;
 use uuid::Uuid;
 
 use super::facts::Facts;
+use super::guard::Guard;
 use super::trial::OWNER;
 use super::world::Changes;
 use super::world::Log;
@@ -25,6 +26,8 @@ use crate::backend::dynamodb::item::Write as _;
 use crate::backend::dynamodb::keys::Key;
 use crate::backend::dynamodb::records::TTL;
 use crate::backend::dynamodb::records::change;
+use crate::backend::dynamodb::records::level::COUNTED;
+use crate::backend::dynamodb::records::level::MOST_SHARES;
 use crate::backend::dynamodb::tables::Table;
 use crate::backend::dynamodb::wire::Wire;
 use crate::error::Error;
@@ -56,54 +59,6 @@ pub(super) enum Sent {
     Doubtful(Error),
 }
 
-/// The condition under which an item is written.
-struct Guard {
-    text: Option<&'static str>,
-    value: Option<AttributeValue>,
-}
-
-impl Guard {
-    /// Written whatever is there.
-    const NONE: Self = Self {
-        text: None,
-        value: None,
-    };
-    const ABSENT: Self = Self::text("attribute_not_exists(pk)");
-    const PRESENT: Self = Self::text("attribute_exists(pk)");
-
-    const fn text(text: &'static str) -> Self {
-        Self {
-            text: Some(text),
-            value: None,
-        }
-    }
-
-    fn was(text: &'static str, value: AttributeValue) -> Self {
-        Self {
-            text: Some(text),
-            value: Some(value),
-        }
-    }
-
-    fn version(stored: i64) -> Self {
-        match stored {
-            0 => Self::text("attribute_not_exists(v)"),
-            stored => Self::was("v = :was", AttributeValue::N(stored.to_string())),
-        }
-    }
-
-    /// `owner` is a word of the service's own.
-    fn names(&self) -> Option<HashMap<String, String>> {
-        self.text.filter(|text| text.contains("#owner"))?;
-        Some(HashMap::from([("#owner".to_owned(), OWNER.to_owned())]))
-    }
-
-    fn values(&self) -> Option<Map> {
-        let value = self.value.clone()?;
-        Some(Map::from([(":was".to_owned(), value)]))
-    }
-}
-
 /// The items of a transaction.
 pub(super) struct Composer<'a> {
     pub(super) wire: &'a Wire,
@@ -114,11 +69,18 @@ impl Composer<'_> {
     /// What is sent for these changes; nothing where nothing is written or checked.
     pub(super) fn compose(&self, commit: Uuid, changes: &Changes) -> Result<Vec<TransactWriteItem>> {
         let mut sent = Vec::new();
+        let homes: HashMap<&Key, &Log> = changes
+            .logs
+            .iter()
+            .map(|(root, log)| (log.home.as_ref().unwrap_or(root), log))
+            .collect();
         for (key, item) in &changes.items {
-            let log = changes.logs.get(key);
-            match (item, log) {
+            match (item, homes.get(key)) {
                 (Some(item), Some(log)) => sent.extend(self.aggregate(key, item.clone(), log)?),
                 (None, Some(log)) => sent.extend(self.removed(key, log)?),
+                (item, None) if key.is_level() || key.is_share() => {
+                    sent.extend(self.share(key, item.as_ref())?);
+                }
                 (item, None) => sent.extend(self.other(key, item.as_ref())?),
             }
         }
@@ -138,15 +100,31 @@ impl Composer<'_> {
     /// What happened stands in the root too: streams tell the changes of one item in their order, and of different items in
     /// none.
     fn aggregate(&self, key: &Key, mut item: Map, log: &Log) -> Result<[TransactWriteItem; 2]> {
-        let number = self.number(key)?;
+        let number = self.number(key, item.contains_key(COUNTED))?;
         self.head(&mut item, log, number);
         let guard = Guard::version(self.facts.version(key)?);
         Ok([self.put(key, item, &guard)?, self.history(log, number)?])
     }
 
+    /// A share of a level that another one tells the changes of.
+    pub(super) fn share(&self, key: &Key, item: Option<&Map>) -> Result<Option<TransactWriteItem>> {
+        let stored = self.facts.version(key)?;
+        let guard = Guard::version(stored);
+        match item {
+            Some(item) => {
+                let mut item = item.clone();
+                // What it told before is told: the feed passes over it.
+                item.remove(change::CHANGES);
+                self.put(key, item, &guard).map(Some)
+            }
+            None if stored == 0 => Ok(None),
+            None => self.delete(key, &guard).map(Some),
+        }
+    }
+
     /// What is left of an aggregate that is removed: no version, but what happened last.
     fn removed(&self, key: &Key, log: &Log) -> Result<[TransactWriteItem; 2]> {
-        let number = self.number(key)?;
+        let number = self.number(key, false)?;
         let mut item = Map::new();
         self.head(&mut item, log, number);
         item.int(TTL, self.seconds() + TOLD);
@@ -160,16 +138,21 @@ impl Composer<'_> {
         item.int(LAST_CHANGE, number);
     }
 
-    fn number(&self, key: &Key) -> Result<i64> {
+    fn number(&self, key: &Key, is_spread: bool) -> Result<i64> {
         let last = self
             .facts
             .items
             .get(key)
             .map(|item| item.opt_get_int(LAST_CHANGE));
-        Ok(match last.transpose()?.flatten() {
-            Some(last) => last.saturating_add(1),
-            None => micros(self.facts.now),
-        })
+        let (last, now) = (last.transpose()?.flatten(), micros(self.facts.now));
+        if !is_spread {
+            return Ok(last.map_or(now, |last| last.saturating_add(1)));
+        }
+        // Each share has numbers of its own, so that two of them never give one change the place of another's.
+        let least = last.map_or(now, |last| now.max(last.saturating_add(1)));
+        let stride = i64::try_from(MOST_SHARES).unwrap_or(1);
+        let own = i64::try_from(key.share_number()).unwrap_or_default();
+        Ok(least + (own - least).rem_euclid(stride))
     }
 
     fn history(&self, log: &Log, number: i64) -> Result<TransactWriteItem> {

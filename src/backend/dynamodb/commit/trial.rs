@@ -1,5 +1,6 @@
 //! One write set tried on the items as they are: whether it holds, and what becomes of them.
 
+use super::facts::further_shares;
 use super::prepared::Prepared;
 use super::stock;
 use super::world::Changes;
@@ -16,13 +17,16 @@ use crate::backend::dynamodb::records;
 use crate::backend::dynamodb::records::VERSION;
 use crate::backend::dynamodb::records::cart;
 use crate::backend::dynamodb::records::change::Deed;
+use crate::backend::dynamodb::records::level;
 use crate::backend::dynamodb::records::order;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::model::Aggregate;
+use crate::model::LocationId;
 use crate::model::Record;
 use crate::model::RowKey;
+use crate::model::Sku;
 use crate::model::Version;
 use crate::spi::changes::ChangeAction;
 use crate::spi::store::Claim;
@@ -111,12 +115,14 @@ impl Trial<'_> {
             self.expect(gone.aggregate, &gone.key, Some(gone.expected))?;
         }
         for read in &set.reads {
-            let place = Key::root(read.aggregate, &read.key);
-            let found = records::version_number(self.item(&place))?;
+            let found = self.version_of(read.aggregate, &read.key)?;
             if found != read.version.map_or(0, Version::stored) {
                 return Err(moved(read.aggregate, &read.key, found));
             }
-            self.draft.checks.insert(place, found);
+            let place = Key::root(read.aggregate, &read.key);
+            self.check_shares(&place)?;
+            let own = records::version_number(self.item(&place))?;
+            self.draft.checks.insert(place, own);
         }
         for delta in &set.deltas {
             if matches!(delta, Delta::Stock(_) | Delta::Unhold { .. }) {
@@ -136,13 +142,52 @@ impl Trial<'_> {
     }
 
     fn expect(&self, aggregate: Aggregate, key: &RowKey, expected: Option<Version>) -> Result<()> {
-        let found = records::version_number(self.item(&Key::root(aggregate, key)))?;
+        let found = self.version_of(aggregate, key)?;
         match expected {
             None if found == 0 => Ok(()),
             Some(version) if version.stored() == found => Ok(()),
             Some(_) if found == 0 => Err(Error::not_found(aggregate.name(key))),
             _ => Err(moved(aggregate, key, found)),
         }
+    }
+
+    /// The version of an aggregate as it is by now; 0 where it is absent.
+    fn version_of(&self, aggregate: Aggregate, key: &RowKey) -> Result<i64> {
+        let place = Key::root(aggregate, key);
+        let root = self.item(&place);
+        if aggregate != Aggregate::Level || !is_there(root) {
+            return records::version_number(root);
+        }
+        let mut sum = level::counted(root)?;
+        for share in self.further_shares(&place)? {
+            sum += level::counted(self.item(&share))?;
+        }
+        Ok(sum)
+    }
+
+    /// The shares of a level behind its root; none of anything else.
+    fn further_shares(&self, root: &Key) -> Result<Vec<Key>> {
+        let count = match self.item(root).filter(|_| root.is_level()) {
+            Some(item) => level::shares(item)?,
+            None => 1,
+        };
+        Ok(further_shares(root, count).collect())
+    }
+
+    /// Demands that the shares of a level stay as they are while its root is written or read.
+    fn check_shares(&mut self, root: &Key) -> Result<()> {
+        for share in self.further_shares(root)? {
+            let own = self.world.stored_version(&share)?;
+            self.draft.checks.insert(share, own);
+        }
+        Ok(())
+    }
+
+    /// What the shares of a level count of its version in the store.
+    pub(super) fn level_version(&self, (sku, location): &(Sku, LocationId), count: usize) -> Result<i64> {
+        let shares = (0..count).map(|number| Key::share(sku, location, number));
+        let counted = shares.map(|share| level::counted(self.world.facts.items.get(&share)));
+        counted.sum()
     }
 
     fn is_live(&self, place: &Key) -> Result<bool> {
@@ -186,8 +231,9 @@ impl Trial<'_> {
             let (aggregate, key) = (put.record.aggregate(), put.record.key());
             let place = Key::root(aggregate, &key);
             let version = put.expected.map_or(Version::FIRST, Version::next);
-            let mut item = self.put_item(put, &place);
-            item.int(VERSION, version.stored());
+            let mut item = self.put_item(put, &place)?;
+            self.check_shares(&place)?;
+            item.int(VERSION, next(self.world.stored_version(&place)?).stored());
             self.draft.items.insert(place.clone(), Some(item));
             if let (Record::Payment(payment), None) = (&put.record, put.expected) {
                 let pointer = Key::payment_of(payment.order.uuid(), payment.id.uuid());
@@ -204,6 +250,9 @@ impl Trial<'_> {
                 let pointer = Key::payment_of(item.get_id("order_id")?, item.get_id("id")?);
                 self.draft.items.insert(pointer, None);
             }
+            for share in self.further_shares(&place)? {
+                self.draft.items.insert(share, None);
+            }
             self.draft.items.insert(place, None);
             let version = gone.expected.next();
             self.log(set, (gone.aggregate, &gone.key), version, ChangeAction::Delete);
@@ -213,16 +262,28 @@ impl Trial<'_> {
     }
 
     /// The attributes of a put: of a level it sets what may be owed, never what it counts.
-    fn put_item(&self, put: &Put, place: &Key) -> Map {
+    fn put_item(&self, put: &Put, place: &Key) -> Result<Map> {
         let mut item = records::write(&put.record, self.world.facts.now);
+        let is_level = put.record.aggregate() == Aggregate::Level;
         let Some(old) = self.item(place).filter(|_| put.expected.is_some()) else {
-            return item;
+            if is_level && self.world.facts.new_shares > 1 {
+                let shares = i64::try_from(self.world.facts.new_shares).unwrap_or(1);
+                item.int(level::SHARES, shares);
+                item.int(level::COUNTED, 1);
+            }
+            return Ok(item);
         };
-        if put.record.aggregate() == Aggregate::Level {
-            for name in ["on_hand", "allocated", "held", "next_end"] {
+        if is_level {
+            for name in ["on_hand", "allocated", "held", "next_end", level::SHARES] {
                 if let Some(value) = old.get(name) {
                     item.put(name, value.clone());
                 }
+            }
+            if old.contains_key(level::COUNTED) {
+                item.int(
+                    level::COUNTED,
+                    level::counted(self.world.facts.items.get(place))? + 1,
+                );
             }
         }
         if put.parts == Parts::Root
@@ -231,7 +292,7 @@ impl Trial<'_> {
         {
             item.put(name, parts.clone());
         }
-        item
+        Ok(item)
     }
 
     fn deltas(&mut self, set: &WriteSet) -> Result<()> {
@@ -270,17 +331,22 @@ impl Trial<'_> {
     }
 
     /// Keeps what deltas of the set made of an aggregate, with the one version that they share.
-    pub(super) fn changed(&mut self, set: &WriteSet, row: (Aggregate, &RowKey), mut item: Map) -> Result<()> {
+    fn changed(&mut self, set: &WriteSet, row: (Aggregate, &RowKey), mut item: Map) -> Result<()> {
         let place = Key::root(row.0, row.1);
         let version = next(self.world.stored_version(&place)?);
         item.int(VERSION, version.stored());
         self.draft.items.insert(place, Some(item));
+        self.told(set, row, version);
+        Ok(())
+    }
+
+    /// Tells what deltas of the set made of an aggregate, once.
+    pub(super) fn told(&mut self, set: &WriteSet, row: (Aggregate, &RowKey), version: Version) {
         let known = self.versions.iter().any(|(kind, key, _)| (*kind, key) == row);
         if !known {
             self.versions.push((row.0, row.1.clone(), version));
             self.log(set, row, version, ChangeAction::Delta);
         }
-        Ok(())
     }
 
     fn log(&mut self, set: &WriteSet, row: (Aggregate, &RowKey), version: Version, action: ChangeAction) {
@@ -292,6 +358,9 @@ impl Trial<'_> {
         let log = self.log_of(row);
         log.version = version.stored();
         log.deeds.push(deed);
+        if action != ChangeAction::Delta {
+            log.home.get_or_insert_with(|| Key::root(row.0, row.1));
+        }
     }
 
     /// What happens to an aggregate, in this set and in those before it.
@@ -301,6 +370,7 @@ impl Trial<'_> {
         self.draft.logs.entry(place).or_insert_with(|| {
             before.cloned().unwrap_or_else(|| Log {
                 row: (row.0, row.1.clone()),
+                home: None,
                 version: 0,
                 deeds: Vec::new(),
                 moves: Vec::new(),

@@ -33,6 +33,8 @@ const SWEEP: usize = 16;
 #[derive(Clone, Debug)]
 pub(super) struct Log {
     pub(super) row: (Aggregate, RowKey),
+    /// The item that tells it, where it is not the root: a share of a level that is spread.
+    pub(super) home: Option<Key>,
     pub(super) version: i64,
     pub(super) deeds: Vec<Deed>,
     pub(super) moves: Vec<Move>,
@@ -110,6 +112,8 @@ pub(super) struct World<'a> {
     pub(super) changes: Changes,
     /// How many holds that are over are swept with a level.
     pub(super) sweep: usize,
+    /// Whether what arrives is spread over the shares of a level.
+    pub(super) evenly: bool,
     /// What the sets that hold touch.
     touches: HashMap<Key, Touch>,
 }
@@ -120,6 +124,7 @@ impl<'a> World<'a> {
             facts,
             changes: Changes::default(),
             sweep: SWEEP,
+            evenly: true,
             touches: HashMap::new(),
         }
     }
@@ -147,15 +152,19 @@ impl<'a> World<'a> {
                     self.touches.extend(one.touches.clone());
                     return Verdict::Admit(committed);
                 }
-                match (is_first, self.sweep) {
-                    (false, _) => Verdict::Later,
-                    (true, 0) => Verdict::Stop(Stop::Refuse(too_large())),
-                    (true, _) => {
-                        // It may fit without the sweeping, which can wait: what is over does not count either way.
-                        self.sweep = 0;
-                        self.judge_one(one)
-                    }
+                if !is_first {
+                    return Verdict::Later;
                 }
+                // It may fit without the sweeping, which can wait: what is over does not count either way. And what arrives
+                // need not be spread.
+                if self.sweep > 0 {
+                    self.sweep = 0;
+                } else if self.evenly {
+                    self.evenly = false;
+                } else {
+                    return Verdict::Stop(Stop::Refuse(too_large()));
+                }
+                self.judge_one(one)
             }
             Err(stop) if is_first => Verdict::Stop(stop),
             Err(_) => self.judge_alone(one),
@@ -253,6 +262,7 @@ mod tests {
             location: berlin.clone(),
             quantity: *quantity,
             until: 1,
+            shares: vec![(0, *quantity)],
         });
         let lines: Vec<_> = lines.collect();
         let mut item = blank(&sku, &berlin);
@@ -269,6 +279,8 @@ mod tests {
             epoch: 0,
             items: HashMap::from([(level(), item)]),
             over: HashMap::from([(level(), Over { lines, next: None })]),
+            pick: 0,
+            new_shares: 1,
         }
     }
 

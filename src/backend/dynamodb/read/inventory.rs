@@ -7,11 +7,13 @@ use async_trait::async_trait;
 
 use super::bad_cursor;
 use crate::backend::dynamodb::commit::over_level;
+use crate::backend::dynamodb::fetch::Found;
 use crate::backend::dynamodb::fetch::Range;
 use crate::backend::dynamodb::item::Map;
 use crate::backend::dynamodb::item::Read as _;
 use crate::backend::dynamodb::keys;
 use crate::backend::dynamodb::keys::CHANGES;
+use crate::backend::dynamodb::keys::Key;
 use crate::backend::dynamodb::keys::PK;
 use crate::backend::dynamodb::records;
 use crate::backend::dynamodb::records::VERSION;
@@ -171,26 +173,60 @@ async fn of_sku(wire: &Wire, sku: &Sku, deadline: Deadline) -> Result<Vec<Level>
     Ok(levels)
 }
 
-/// A level without what is over, both of one moment.
-async fn settled(wire: &Wire, mut item: Map, deadline: Deadline) -> Result<Option<Level>> {
+/// A level without what is over, all of one moment.
+async fn settled(wire: &Wire, root: Map, deadline: Deadline) -> Result<Option<Level>> {
+    let now = wire.clock.now();
+    if level::shares(&root)? == 1 && over_level(&root, now).is_none() {
+        return level::read(&root, &[], 0).map(Some);
+    }
+    let (sku, location) = (
+        Sku::new(root.get_text("sku")?)?,
+        LocationId::new(root.get_text("location")?)?,
+    );
+    let keys = |root: &Map| -> Result<Vec<Key>> {
+        let shares = 0..level::shares(root)?;
+        Ok(shares.map(|number| Key::share(&sku, &location, number)).collect())
+    };
+    let mut shares = wire.get(keys(&root)?, deadline).await?;
     for _ in 0..ROUNDS {
         let now = wire.clock.now();
-        let Some((sku, location)) = over_level(&item, now) else {
-            return level::read(&item, 0).map(Some);
+        let stale = shares.values().any(|share| over_level(share, now).is_some());
+        let over = if stale {
+            wire.over(&sku, &location, now, deadline).await?.units()
+        } else {
+            0
         };
-        let over = wire.over(&sku, &location, now, deadline).await?;
-        let key = keys::Key::root(Aggregate::Level, &RowKey::Level(sku, location));
-        let Some(again) = wire.get([key.clone()], deadline).await?.remove(&key) else {
+        let Some(root) = shares.get(&Key::share(&sku, &location, 0)) else {
             return Ok(None);
         };
-        let same = records::version_number(Some(&again))? == records::version_number(Some(&item))?;
-        item = again;
+        // As they were before and are behind, so they were in between.
+        let again = wire.get(keys(root)?, deadline).await?;
+        let same = versions(&again)? == versions(&shares)?;
+        shares = again;
         if same {
-            return level::read(&item, over.units()).map(Some);
+            return summed(&shares, over);
         }
     }
-    // Writers are at it all the time, and each of them sweeps what is over.
-    level::read(&item, 0).map(Some)
+    // Writers are at it all the time: each of them sweeps what is over, and only the service can tell the shares of one moment.
+    let keys = keys(&root)?.into_iter().collect();
+    summed(&wire.snapshot(&keys, deadline).await?, 0)
+}
+
+fn versions(shares: &Found) -> Result<BTreeMap<&Key, i64>> {
+    let versions = shares
+        .iter()
+        .map(|(key, share)| Ok((key, records::version_number(Some(share))?)));
+    versions.collect()
+}
+
+fn summed(shares: &Found, over: i64) -> Result<Option<Level>> {
+    let root = shares.iter().find(|(key, _)| key.is_level());
+    let Some((_, root)) = root.filter(|(_, root)| root.contains_key(VERSION)) else {
+        return Ok(None);
+    };
+    let further = shares.iter().filter(|(key, _)| key.is_share());
+    let further: Vec<&Map> = further.map(|(_, share)| share).collect();
+    level::read(root, &further, over).map(Some)
 }
 
 async fn lines_of(wire: &Wire, hold: Uuid, deadline: Deadline) -> Result<Vec<Line>> {
@@ -243,7 +279,11 @@ impl Books {
                 Sku::new(item.get_text("sku")?)?,
                 LocationId::new(item.get_text("location")?)?,
             );
-            self.levels.insert(place, Counters::read(item)?);
+            // The shares of a level count together.
+            let (sum, own) = (self.levels.entry(place).or_default(), Counters::read(item)?);
+            sum.on_hand += own.on_hand;
+            sum.allocated += own.allocated;
+            sum.held += own.held;
         } else if let Some((sku, location)) = partition.strip_prefix("level#").and_then(keys::parse_level) {
             let sums = self.moved.entry((sku.clone(), location.clone())).or_default();
             for one in change::read_moves(item, &sku, &location)? {

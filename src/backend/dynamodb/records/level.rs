@@ -2,22 +2,51 @@
 //!
 //! A level counts everything that is held, also by holds that are over; `next_end` is a time before which none of its holds
 //! ends. From then on the lines of holds that are over are looked up, and what they hold is taken off.
+//!
+//! A level that is written very often can be spread over several items, its shares: each has counters of its own, the level's are
+//! their sum, and so is its version. docs/decisions/0012-sharded-levels.md tells why.
+
+use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::backend::dynamodb::item::Map;
 use crate::backend::dynamodb::item::Read as _;
 use crate::backend::dynamodb::item::Write as _;
+use crate::backend::dynamodb::item::missing;
 use crate::backend::dynamodb::keys::Key;
 use crate::backend::dynamodb::keys::level_name;
 use crate::backend::dynamodb::keys::sortable;
 use crate::backend::dynamodb::tables::Index;
+use crate::error::Error;
 use crate::error::Result;
 use crate::model::Level;
 use crate::model::LocationId;
 use crate::model::Sku;
 use crate::model::Timestamp;
+use crate::model::Version;
 use crate::model::from_micros;
 use crate::model::micros;
 use uuid::Uuid;
+
+/// How many shares a level has; absent where it has one.
+pub(in crate::backend::dynamodb) const SHARES: &str = "shares";
+
+/// What a share counts of the level's version; absent where the level has one share.
+pub(in crate::backend::dynamodb) const COUNTED: &str = "counted";
+
+/// Shares that a level can have: all of them are read where it is read.
+pub(in crate::backend::dynamodb) const MOST_SHARES: usize = 32;
+
+/// The number of shares that the root of a level tells of.
+pub(in crate::backend::dynamodb) fn shares(root: &Map) -> Result<usize> {
+    let shares = root.opt_get_int(SHARES)?.unwrap_or(1);
+    Ok(usize::try_from(shares).unwrap_or(1).clamp(1, MOST_SHARES))
+}
+
+/// What an item counts of the version of its level.
+pub(in crate::backend::dynamodb) fn counted(share: Option<&Map>) -> Result<i64> {
+    let counted = share.map_or(Ok(None), |share| share.opt_get_int(COUNTED))?;
+    counted.map_or_else(|| super::version_number(share), Ok)
+}
 
 /// A new level as a put makes it: the counters change by steps only.
 pub(super) fn write(level: &Level) -> Map {
@@ -79,18 +108,27 @@ impl Counters {
     }
 }
 
-/// A level of which so much is held by holds that are over.
-pub(in crate::backend::dynamodb) fn read(item: &Map, over: i64) -> Result<Level> {
-    let counters = Counters::read(item)?;
+/// A level by its shares, of which so much is held by holds that are over; the first share is its root.
+pub(in crate::backend::dynamodb) fn read(root: &Map, further: &[&Map], over: i64) -> Result<Level> {
+    let mut sum = Counters::read(root)?;
+    let (mut version, mut updated_at) = (counted(Some(root))?, root.get_time("updated_at")?);
+    for share in further {
+        let own = Counters::read(share)?;
+        sum.on_hand += own.on_hand;
+        sum.allocated += own.allocated;
+        sum.held += own.held;
+        version += counted(Some(share))?;
+        updated_at = updated_at.max(share.get_time("updated_at")?);
+    }
     Ok(Level {
-        sku: Sku::new(item.get_text("sku")?)?,
-        location: LocationId::new(item.get_text("location")?)?,
-        version: super::version(item)?,
-        on_hand: counters.on_hand,
-        allocated: counters.allocated,
-        held: counters.held - over,
-        backorder_limit: counters.backorder_limit,
-        updated_at: item.get_time("updated_at")?,
+        sku: Sku::new(root.get_text("sku")?)?,
+        location: LocationId::new(root.get_text("location")?)?,
+        version: Version::try_from(version).map_err(Error::corrupted)?,
+        on_hand: sum.on_hand,
+        allocated: sum.allocated,
+        held: sum.held - over,
+        backorder_limit: sum.backorder_limit,
+        updated_at,
     })
 }
 
@@ -103,6 +141,8 @@ pub(in crate::backend::dynamodb) struct Line {
     pub(in crate::backend::dynamodb) quantity: i64,
     /// In microseconds.
     pub(in crate::backend::dynamodb) until: i64,
+    /// How much of it each share of the level holds.
+    pub(in crate::backend::dynamodb) shares: Vec<(usize, i64)>,
 }
 
 /// Partition of all holds by their end.
@@ -120,6 +160,22 @@ impl Line {
         item.text("location", self.location.as_str());
         item.int("quantity", self.quantity);
         item.int("until", self.until);
+        if self.shares.iter().any(|(share, _)| *share > 0) {
+            let most = self
+                .shares
+                .iter()
+                .map(|(share, _)| *share)
+                .max()
+                .unwrap_or_default();
+            let mut units = vec![0; most + 1];
+            for (share, held) in &self.shares {
+                units[*share] += held;
+            }
+            let units = units
+                .iter()
+                .map(|units: &i64| AttributeValue::N(units.to_string()));
+            item.put(SHARES, AttributeValue::L(units.collect()));
+        }
         let place = format!("{}#{}", sortable(self.until), self.hold);
         for (index, partition) in [
             (Index::HoldsOfLevel, level_name(&self.sku, &self.location)),
@@ -135,7 +191,19 @@ impl Line {
     pub(in crate::backend::dynamodb) fn read(item: &Map) -> Result<Self> {
         // A line that ends out of all range could not be shown.
         from_micros(item.get_int("until")?)?;
+        let mut shares = Vec::new();
+        for (share, units) in item.get_list(SHARES)?.iter().enumerate() {
+            let units = units.as_n().ok().and_then(|units| units.parse().ok());
+            match units.ok_or_else(|| missing(SHARES))? {
+                0 => {}
+                units => shares.push((share, units)),
+            }
+        }
+        if shares.is_empty() {
+            shares.push((0, item.get_int("quantity")?));
+        }
         Ok(Self {
+            shares,
             hold: item.get_id("hold")?,
             sku: Sku::new(item.get_text("sku")?)?,
             location: LocationId::new(item.get_text("location")?)?,

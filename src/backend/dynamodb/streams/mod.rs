@@ -1,30 +1,36 @@
 //! The feed: the streams of the tables, read as one. What happened to an aggregate stands in its root, and a stream tells the
 //! changes of one item in their order.
 //!
+//! - Which questions a read asks, and what the answers come to, is a state machine without I/O (`reading`); here they are asked.
 //! - A position is the number of the last record that was given whole, and how many changes of the next one. The service's own
 //!   iterators end after 15 minutes: they are kept in memory only, and made again from the number.
 //! - A stream keeps its records for a day: whoever stays away for longer has to begin anew.
 
+mod iterators;
 mod place;
+mod reading;
 mod record;
 mod shards;
+#[cfg(test)]
+#[cfg(feature = "testkit")]
+mod simulation;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::time::Duration;
 use std::time::Instant;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodbstreams::operation::get_records::GetRecordsError;
-use aws_sdk_dynamodbstreams::operation::get_records::GetRecordsOutput;
 use aws_sdk_dynamodbstreams::operation::get_shard_iterator::GetShardIteratorError;
 use aws_sdk_dynamodbstreams::types::ShardIteratorType;
 
+use self::iterators::Iterators;
 use self::place::Origin;
 use self::place::Place;
-use self::record::Told;
+use self::reading::Answer;
+use self::reading::Ask;
+use self::reading::Reading;
+use self::reading::Step;
 use self::shards::Shard;
 use self::shards::Shards;
 use super::epoch;
@@ -41,24 +47,11 @@ use crate::spi::changes::ChangePage;
 use crate::spi::changes::ChangeSource;
 use crate::spi::changes::FeedRead;
 use crate::spi::changes::Partition;
-use crate::spi::changes::PartitionEnd;
 use crate::spi::changes::PartitionId;
 use crate::spi::changes::Position;
 
-/// Records that the service gives at once at most.
-const RECORDS: usize = 1_000;
-
-/// How often one read goes on over pages without records: a shard in which little happens has many of them.
-const EMPTY: usize = 4;
-
-/// How long an iterator is used; it ends after 15 minutes.
-const FRESH: Duration = Duration::from_secs(10 * 60);
-
 /// How far the clocks of two processes may be apart, in microseconds, where a place is told by time.
 const SKEW: i64 = 60 * 1_000_000;
-
-/// The tables whose streams make the feed.
-const FOLLOWED: [Table; 4] = [Table::Catalogue, Table::Carts, Table::Orders, Table::Inventory];
 
 /// Reads the feed.
 #[derive(Debug)]
@@ -66,25 +59,15 @@ pub(super) struct DynamoChanges {
     wire: Arc<Wire>,
     epoch: Epoch,
     streams: tokio::sync::OnceCell<HashMap<Table, String>>,
-    /// Iterators at or behind a place, with nothing between.
-    iterators: Mutex<HashMap<Vec<u8>, (String, Instant)>>,
+    iterators: Iterators,
 }
 
 /// A shard that is read.
-struct Reading<'a> {
+struct Source<'a> {
     table: Table,
     shard: &'a str,
     arn: &'a str,
     origin: Origin,
-}
-
-/// What came of asking for records.
-enum Records {
-    Some(Box<GetRecordsOutput>),
-    /// The iterator has ended.
-    Ended,
-    /// What the iterator stood at is forgotten.
-    Trimmed,
 }
 
 impl DynamoChanges {
@@ -93,14 +76,14 @@ impl DynamoChanges {
             wire,
             epoch,
             streams: tokio::sync::OnceCell::new(),
-            iterators: Mutex::default(),
+            iterators: Iterators::default(),
         }
     }
 
     async fn streams(&self, deadline: Deadline) -> Result<&HashMap<Table, String>> {
         let find = || async {
             let mut streams = HashMap::new();
-            for table in FOLLOWED {
+            for table in Table::ALL.into_iter().filter(|table| table.has_stream()) {
                 let send = || {
                     let call = self.wire.client.describe_table();
                     call.table_name(self.wire.name(table)).send()
@@ -153,65 +136,24 @@ impl DynamoChanges {
         Ok(Shards { table, all })
     }
 
-    /// An iterator at a place: one that is known, or a new one.
-    async fn iterator(&self, reading: &Reading<'_>, place: &Place, deadline: Deadline) -> Result<String> {
-        let position = reading.origin.position(place);
-        if let Some((iterator, since)) = self.known().get(position.as_bytes())
-            && since.elapsed() < FRESH
-        {
-            return Ok(iterator.clone());
-        }
-        let (kind, record) = match place {
-            Place::After(Some(record), _) => (ShardIteratorType::AfterSequenceNumber, Some(record.clone())),
-            Place::After(None, _) | Place::Since(..) => (ShardIteratorType::TrimHorizon, None),
-        };
-        self.new_iterator(reading, kind, record, deadline).await
-    }
-
-    async fn new_iterator(
+    async fn iterator(
         &self,
-        reading: &Reading<'_>,
+        source: &Source<'_>,
         kind: ShardIteratorType,
         record: Option<String>,
         deadline: Deadline,
-    ) -> Result<String> {
+    ) -> Result<Answer> {
         let send = || async {
             let call = self.wire.streams.get_shard_iterator();
-            let call = call.stream_arn(reading.arn).shard_id(reading.shard);
+            let call = call.stream_arn(source.arn).shard_id(source.shard);
             let call = call
                 .shard_iterator_type(kind.clone())
                 .set_sequence_number(record.clone());
             match call.send().await {
-                Ok(answer) => Ok(answer.shard_iterator),
-                Err(error) if error.as_service_error().is_some_and(is_trimmed) => Ok(None),
-                Err(error) => Err(error),
-            }
-        };
-        self.wire.read(deadline, send).await?.ok_or_else(trimmed)
-    }
-
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Vec<u8>, (String, Instant)>> {
-        self.iterators.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Keeps an iterator of a place, and forgets those that have ended.
-    fn keep(&self, position: &Position, iterator: &str) {
-        let mut known = self.known();
-        known.retain(|_, (_, since)| since.elapsed() < FRESH);
-        known.insert(
-            position.as_bytes().to_vec(),
-            (iterator.to_owned(), Instant::now()),
-        );
-    }
-
-    async fn records(&self, iterator: &str, most: usize, deadline: Deadline) -> Result<Records> {
-        let send = || async {
-            let call = self.wire.streams.get_records().shard_iterator(iterator);
-            match call.limit(i32::try_from(most).unwrap_or(1_000)).send().await {
-                Ok(answer) => Ok(Records::Some(Box::new(answer))),
+                Ok(answer) => Ok(answer.shard_iterator.map_or(Answer::Gone, Answer::Iterator)),
                 Err(error) => match error.as_service_error() {
-                    Some(GetRecordsError::ExpiredIteratorException(_)) => Ok(Records::Ended),
-                    Some(GetRecordsError::TrimmedDataAccessException(_)) => Ok(Records::Trimmed),
+                    Some(GetShardIteratorError::TrimmedDataAccessException(_)) => Ok(Answer::Trimmed),
+                    Some(GetShardIteratorError::ResourceNotFoundException(_)) => Ok(Answer::Gone),
                     _ => Err(error),
                 },
             }
@@ -219,73 +161,69 @@ impl DynamoChanges {
         self.wire.read(deadline, send).await
     }
 
+    async fn records(&self, iterator: &str, most: usize, deadline: Deadline) -> Result<Answer> {
+        let send = || async {
+            let call = self.wire.streams.get_records().shard_iterator(iterator);
+            match call.limit(i32::try_from(most).unwrap_or(i32::MAX)).send().await {
+                Ok(answer) => Ok(Answer::Records {
+                    records: answer.records.unwrap_or_default(),
+                    next: answer.next_shard_iterator,
+                }),
+                Err(error) => match error.as_service_error() {
+                    Some(GetRecordsError::ExpiredIteratorException(_)) => Ok(Answer::Expired),
+                    Some(GetRecordsError::TrimmedDataAccessException(_)) => Ok(Answer::Trimmed),
+                    Some(GetRecordsError::ResourceNotFoundException(_)) => Ok(Answer::Gone),
+                    _ => Err(error),
+                },
+            }
+        };
+        self.wire.read(deadline, send).await
+    }
+
+    async fn answer(&self, source: &Source<'_>, ask: Ask, deadline: Deadline) -> Result<Answer> {
+        match ask {
+            Ask::Iterator(None) => {
+                let oldest = ShardIteratorType::TrimHorizon;
+                self.iterator(source, oldest, None, deadline).await
+            }
+            Ask::Iterator(record) => {
+                let behind = ShardIteratorType::AfterSequenceNumber;
+                self.iterator(source, behind, record, deadline).await
+            }
+            Ask::Records { iterator, most } => self.records(&iterator, most, deadline).await,
+            Ask::Children => {
+                let shards = self.shards(source.table, source.arn, deadline).await?;
+                Ok(Answer::Children(shards.children(source.shard)))
+            }
+        }
+    }
+
     async fn page(
         &self,
-        reading: &Reading<'_>,
+        source: &Source<'_>,
         place: Place,
         limit: usize,
         deadline: Deadline,
     ) -> Result<ChangePage> {
-        let mut iterator = self.iterator(reading, &place, deadline).await?;
-        // About every second record is a root; a page that is not full is no end.
-        let most = limit.saturating_mul(4).min(RECORDS);
-        let mut tries = 0;
-        let mut from_the_oldest = false;
+        let known = self.iterators.at(&source.origin.position(&place), Instant::now());
+        let (mut reading, mut ask) = Reading::begin(place, known, limit);
         loop {
-            let answer = match self.records(&iterator, most, deadline).await? {
-                Records::Some(answer) => *answer,
-                Records::Ended => {
-                    self.known().remove(reading.origin.position(&place).as_bytes());
-                    iterator = self.iterator(reading, &place, deadline).await?;
-                    continue;
+            let answer = self.answer(source, ask, deadline).await?;
+            let step = reading.on(answer);
+            let (place, iterator) = reading.known();
+            self.iterators
+                .keep(&source.origin.position(place), iterator, Instant::now());
+            match step? {
+                Step::Ask(next) => ask = next,
+                Step::Page(told, end) => {
+                    return Ok(ChangePage {
+                        next: source.origin.position(&told.place),
+                        changes: told.changes,
+                        end,
+                    });
                 }
-                // Nothing was read of the shard: what it still has is what there is, from the oldest on.
-                Records::Trimmed if !from_the_oldest && !matches!(place, Place::After(Some(_), _)) => {
-                    from_the_oldest = true;
-                    let oldest = ShardIteratorType::TrimHorizon;
-                    iterator = self.new_iterator(reading, oldest, None, deadline).await?;
-                    continue;
-                }
-                Records::Trimmed => return Err(trimmed()),
-            };
-            let told = record::tell(&answer.records.unwrap_or_default(), &place, limit)?;
-            let next = answer.next_shard_iterator;
-            if told.changes.is_empty() && told.place == place {
-                let Some(next) = next else {
-                    return self.closed(reading, told, deadline).await;
-                };
-                self.keep(&reading.origin.position(&place), &next);
-                tries += 1;
-                if tries >= EMPTY {
-                    return Ok(page(reading, told, PartitionEnd::Reached));
-                }
-                iterator = next;
-                continue;
             }
-            return match next {
-                None if !told.cut => self.closed(reading, told, deadline).await,
-                next => {
-                    if let (Some(next), false) = (&next, told.cut) {
-                        self.keep(&reading.origin.position(&told.place), next);
-                    }
-                    Ok(page(reading, told, PartitionEnd::More))
-                }
-            };
         }
-    }
-
-    async fn closed(&self, reading: &Reading<'_>, told: Told, deadline: Deadline) -> Result<ChangePage> {
-        let shards = self.shards(reading.table, reading.arn, deadline).await?;
-        let children = shards.children(reading.shard);
-        Ok(page(reading, told, PartitionEnd::Closed { children }))
-    }
-}
-
-fn page(reading: &Reading<'_>, told: Told, end: PartitionEnd) -> ChangePage {
-    ChangePage {
-        next: reading.origin.position(&told.place),
-        changes: told.changes,
-        end,
     }
 }
 
@@ -306,18 +244,20 @@ impl ChangeSource for DynamoChanges {
         let mut tail = Vec::new();
         for (table, arn) in self.streams(deadline).await? {
             for shard in self.shards(*table, arn, deadline).await?.open() {
-                let reading = Reading {
+                let source = Source {
                     table: *table,
                     shard: &shard.id,
                     arn,
                     origin: Origin::new(epoch, arn, &shard.id),
                 };
-                let position = reading
+                let position = source
                     .origin
                     .position(&Place::Since(micros(self.wire.clock.now()), 0));
                 let latest = ShardIteratorType::Latest;
-                let iterator = self.new_iterator(&reading, latest, None, deadline).await?;
-                self.keep(&position, &iterator);
+                // Without one the records are told by time.
+                if let Answer::Iterator(iterator) = self.iterator(&source, latest, None, deadline).await? {
+                    self.iterators.keep(&position, Some(&iterator), Instant::now());
+                }
                 tail.push((shards::partition(*table, &shard.id), position));
             }
         }
@@ -345,23 +285,12 @@ impl ChangeSource for DynamoChanges {
                 place
             }
         };
-        let reading = Reading {
+        let source = Source {
             table,
             shard,
             arn,
             origin,
         };
-        self.page(&reading, place, read.limit, deadline).await
+        self.page(&source, place, read.limit, deadline).await
     }
-}
-
-fn is_trimmed(error: &GetShardIteratorError) -> bool {
-    error.is_trimmed_data_access_exception() || error.is_resource_not_found_exception()
-}
-
-fn trimmed() -> Error {
-    Error::new(
-        ErrorKind::Conflict,
-        "the stream has forgotten what comes behind this position: begin anew, and rebuild what follows the changes",
-    )
 }

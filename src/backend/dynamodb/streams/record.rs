@@ -15,6 +15,7 @@ use crate::model::micros;
 use crate::spi::changes::Change;
 
 /// What a page of records tells.
+#[derive(Debug)]
 pub(super) struct Told {
     pub(super) changes: Vec<Change>,
     /// The place behind them.
@@ -23,13 +24,20 @@ pub(super) struct Told {
     pub(super) cut: bool,
 }
 
+impl Told {
+    /// Nothing yet, from a place on.
+    pub(super) fn nothing(place: &Place) -> Self {
+        Self {
+            changes: Vec::new(),
+            place: place.clone(),
+            cut: false,
+        }
+    }
+}
+
 /// The changes behind a place, at most so many; records come in the order of their numbers.
 pub(super) fn tell(records: &[Record], from: &Place, limit: usize) -> Result<Told> {
-    let mut told = Told {
-        changes: Vec::new(),
-        place: from.clone(),
-        cut: false,
-    };
+    let mut told = Told::nothing(from);
     let (Place::After(_, mut skip) | Place::Since(_, mut skip)) = *from;
     for record in records {
         let Some(number) = record.dynamodb().and_then(|record| record.sequence_number()) else {
