@@ -11,7 +11,8 @@ mod place;
 mod reading;
 mod record;
 mod shards;
-#[cfg(all(test, feature = "testkit"))]
+#[cfg(test)]
+#[cfg(feature = "testkit")]
 mod simulation;
 
 use std::collections::HashMap;
