@@ -117,6 +117,12 @@ impl Key {
         Some((sku, &self.sk))
     }
 
+    /// The location of the level that this is a share of.
+    pub(super) fn location(&self) -> Option<&str> {
+        let place = self.level_parts()?.1;
+        place.strip_prefix(ROOT)?.strip_prefix('#')
+    }
+
     /// Which share it is of its level.
     pub(super) fn share_number(&self) -> usize {
         let number = self

@@ -15,6 +15,7 @@ mod outcome;
 mod prepared;
 mod respread;
 mod settle;
+mod shares;
 mod spread;
 mod stock;
 mod transact;

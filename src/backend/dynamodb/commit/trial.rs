@@ -1,6 +1,5 @@
 //! One write set tried on the items as they are: whether it holds, and what becomes of them.
 
-use super::facts::further_shares;
 use super::prepared::Prepared;
 use super::stock;
 use super::world::Changes;
@@ -17,16 +16,13 @@ use crate::backend::dynamodb::records;
 use crate::backend::dynamodb::records::VERSION;
 use crate::backend::dynamodb::records::cart;
 use crate::backend::dynamodb::records::change::Deed;
-use crate::backend::dynamodb::records::level;
 use crate::backend::dynamodb::records::order;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::model::Aggregate;
-use crate::model::LocationId;
 use crate::model::Record;
 use crate::model::RowKey;
-use crate::model::Sku;
 use crate::model::Version;
 use crate::spi::changes::ChangeAction;
 use crate::spi::store::Claim;
@@ -151,45 +147,6 @@ impl Trial<'_> {
         }
     }
 
-    /// The version of an aggregate as it is by now; 0 where it is absent.
-    fn version_of(&self, aggregate: Aggregate, key: &RowKey) -> Result<i64> {
-        let place = Key::root(aggregate, key);
-        let root = self.item(&place);
-        if aggregate != Aggregate::Level || !is_there(root) {
-            return records::version_number(root);
-        }
-        let mut sum = level::counted(root)?;
-        for share in self.further_shares(&place)? {
-            sum += level::counted(self.item(&share))?;
-        }
-        Ok(sum)
-    }
-
-    /// The shares of a level behind its root; none of anything else.
-    fn further_shares(&self, root: &Key) -> Result<Vec<Key>> {
-        let count = match self.item(root).filter(|_| root.is_level()) {
-            Some(item) => level::shares(item)?,
-            None => 1,
-        };
-        Ok(further_shares(root, count).collect())
-    }
-
-    /// Demands that the shares of a level stay as they are while its root is written or read.
-    fn check_shares(&mut self, root: &Key) -> Result<()> {
-        for share in self.further_shares(root)? {
-            let own = self.world.stored_version(&share)?;
-            self.draft.checks.insert(share, own);
-        }
-        Ok(())
-    }
-
-    /// What the shares of a level count of its version in the store.
-    pub(super) fn level_version(&self, (sku, location): &(Sku, LocationId), count: usize) -> Result<i64> {
-        let shares = (0..count).map(|number| Key::share(sku, location, number));
-        let counted = shares.map(|share| level::counted(self.world.facts.items.get(&share)));
-        counted.sum()
-    }
-
     fn is_live(&self, place: &Key) -> Result<bool> {
         match self.item(place) {
             Some(item) if is_there(Some(item)) => cart::is_live(item, self.world.facts.now),
@@ -232,7 +189,7 @@ impl Trial<'_> {
             let place = Key::root(aggregate, &key);
             let version = put.expected.map_or(Version::FIRST, Version::next);
             let mut item = self.put_item(put, &place)?;
-            self.check_shares(&place)?;
+            self.write_shares(&place)?;
             item.int(VERSION, next(self.world.stored_version(&place)?).stored());
             self.draft.items.insert(place.clone(), Some(item));
             if let (Record::Payment(payment), None) = (&put.record, put.expected) {
@@ -266,25 +223,13 @@ impl Trial<'_> {
         let mut item = records::write(&put.record, self.world.facts.now);
         let is_level = put.record.aggregate() == Aggregate::Level;
         let Some(old) = self.item(place).filter(|_| put.expected.is_some()) else {
-            if is_level && self.world.facts.new_shares > 1 {
-                let shares = i64::try_from(self.world.facts.new_shares).unwrap_or(1);
-                item.int(level::SHARES, shares);
-                item.int(level::COUNTED, 1);
+            if is_level {
+                self.spread_new(&mut item);
             }
             return Ok(item);
         };
         if is_level {
-            for name in ["on_hand", "allocated", "held", "next_end", level::SHARES] {
-                if let Some(value) = old.get(name) {
-                    item.put(name, value.clone());
-                }
-            }
-            if old.contains_key(level::COUNTED) {
-                item.int(
-                    level::COUNTED,
-                    level::counted(self.world.facts.items.get(place))? + 1,
-                );
-            }
+            self.keep_counters(&mut item, old, place)?;
         }
         if put.parts == Parts::Root
             && let Some(name) = records::parts(put.record.aggregate())
