@@ -7,6 +7,7 @@ use std::time::Duration;
 use stockroom::DynamoStore;
 use stockroom::ErrorKind;
 use stockroom::Migrate;
+use stockroom::NewProduct;
 use stockroom::Place;
 use stockroom::spi::store::Store as _;
 use stockroom::testkit::dynamodb::DynamoFault;
@@ -123,6 +124,27 @@ async fn a_service_that_refuses_everything_is_not_given_more_to_do() {
         assert_eq!(sent, CALLERS + REPEATS, "{fault:?}");
         assert_eq!(store.usage().repeats, REPEATS, "{fault:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_batch_leaves_out_is_asked_for_again() {
+    let Some(ground) = Ground::dynamodb().await else {
+        return;
+    };
+    let faults = DynamoFaults::new(6);
+    let shop = ground.behind(&faults).open().await;
+    let mut ids = Vec::new();
+    for created in shop.products().import(vec![NewProduct::new("Mug"); 30]).await {
+        ids.push(created.unwrap().id);
+    }
+    faults.plant(DynamoFault::PartialBatch, 80);
+    faults.reset_counts();
+    for _ in 0..10 {
+        let found = shop.products().get_many(&ids).await.unwrap();
+        let found: Vec<_> = found.into_iter().flatten().map(|product| product.id).collect();
+        assert_eq!(found, ids);
+    }
+    assert!(faults.counts().struck(DynamoFault::PartialBatch) >= 10);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

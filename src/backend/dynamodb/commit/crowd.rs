@@ -108,8 +108,14 @@ impl<'a> Group<'a> {
 }
 
 /// Takes the sets of the next transaction out of those that wait, if one may begin; nothing overtakes on an item.
-pub(super) fn next(waiting: &mut VecDeque<Job>, occupied: &Occupied) -> Option<Vec<Job>> {
-    let mut blocked = Occupied::default();
+///
+/// Afterwards `blocked` is what those that go on waiting touch.
+pub(super) fn next(
+    waiting: &mut VecDeque<Job>,
+    occupied: &Occupied,
+    blocked: &mut Occupied,
+) -> Option<Vec<Job>> {
+    *blocked = Occupied::default();
     let mut group = Group {
         // The commit item.
         items: 1,
@@ -188,7 +194,7 @@ mod tests {
     fn sizes(mut waiting: VecDeque<Job>) -> Vec<usize> {
         let mut occupied = Occupied::default();
         std::iter::from_fn(|| {
-            let group = next(&mut waiting, &occupied)?;
+            let group = next(&mut waiting, &occupied, &mut Occupied::default())?;
             group.iter().for_each(|job| occupied.add(&job.one));
             Some(group.len())
         })
@@ -242,11 +248,14 @@ mod tests {
             job(|set| receive(set, "POT")),
         ]
         .into();
-        let begun = next(&mut waiting, &occupied).unwrap();
+        let mut blocked = Occupied::default();
+        let begun = next(&mut waiting, &occupied, &mut blocked).unwrap();
         assert_eq!((begun.len(), waiting.len()), (1, 2));
-        assert!(next(&mut waiting, &occupied).is_none());
+        assert!(blocked.collides(&job(|set| receive(set, "CUP")).one));
+        assert!(!blocked.collides(&job(|set| receive(set, "POT")).one));
+        assert!(next(&mut waiting, &occupied, &mut blocked).is_none());
         let touches: Vec<_> = under_way.one.touches.clone().into_iter().collect();
         occupied.remove(&touches);
-        assert_eq!(next(&mut waiting, &occupied).unwrap().len(), 2);
+        assert_eq!(next(&mut waiting, &occupied, &mut blocked).unwrap().len(), 2);
     }
 }

@@ -83,6 +83,7 @@ impl Committer {
                 gauge: gauge.clone(),
             },
             waiting: VecDeque::new(),
+            blocked: Occupied::default(),
             occupied: Occupied::default(),
             flights: JoinSet::new(),
             touches: HashMap::new(),
@@ -168,6 +169,8 @@ fn not_sent() -> Error {
 struct Worker {
     desk: Desk,
     waiting: VecDeque<Job>,
+    /// What those that wait touch: whoever meets one of them waits behind it.
+    blocked: Occupied,
     occupied: Occupied,
     /// They end with the sets that are to be decided anew.
     flights: JoinSet<Vec<Job>>,
@@ -179,13 +182,16 @@ impl Worker {
     async fn work(mut self, mut jobs: mpsc::Receiver<Job>) {
         let mut open = true;
         while open || !self.waiting.is_empty() || !self.flights.is_empty() {
-            self.begin();
             tokio::select! {
                 job = jobs.recv(), if open => match job {
                     Some(job) => {
-                        self.waiting.push_back(job);
+                        let mut may_begin = self.arrives(job);
                         while let Ok(job) = jobs.try_recv() {
-                            self.waiting.push_back(job);
+                            may_begin |= self.arrives(job);
+                        }
+                        // What nobody can go with is looked at when a transaction ends, not with each set that arrives.
+                        if may_begin {
+                            self.begin();
                         }
                     }
                     None => open = false,
@@ -194,16 +200,25 @@ impl Worker {
                     let (id, later) = ended.unwrap_or_else(|error| (error.id(), Vec::new()));
                     self.occupied.remove(&self.touches.remove(&id).unwrap_or_default());
                     later.into_iter().rev().for_each(|job| self.waiting.push_front(job));
+                    self.begin();
                 }
             }
         }
+    }
+
+    /// Whether the set need not wait for another.
+    fn arrives(&mut self, job: Job) -> bool {
+        let is_free = !self.occupied.collides(&job.one) && !self.blocked.collides(&job.one);
+        self.blocked.add(&job.one);
+        self.waiting.push_back(job);
+        is_free
     }
 
     /// Begins every transaction that may begin.
     fn begin(&mut self) {
         self.waiting.retain(|job| !job.is_over());
         while self.flights.len() < FLIGHTS {
-            let Some(batch) = crowd::next(&mut self.waiting, &self.occupied) else {
+            let Some(batch) = crowd::next(&mut self.waiting, &self.occupied, &mut self.blocked) else {
                 return;
             };
             let mut touches = Vec::new();

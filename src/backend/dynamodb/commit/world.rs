@@ -40,6 +40,17 @@ pub(super) struct Log {
     pub(super) moves: Vec<Move>,
 }
 
+impl Log {
+    /// About how large it is: it stands in an item of its own, and what happened in the root once more.
+    fn bytes(&self) -> usize {
+        let deeds = self.deeds.iter().map(|deed| {
+            let events: usize = deed.events.iter().map(String::len).sum();
+            2 * (80 + deed.actor.len() + events)
+        });
+        400 + deeds.sum::<usize>() + 400 * self.moves.len()
+    }
+}
+
 /// Why a set is not applied.
 #[derive(Debug)]
 pub(super) enum Stop {
@@ -79,22 +90,27 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    fn items(&self) -> usize {
-        let checks = self.checks.keys().filter(|key| !self.items.contains_key(*key));
-        self.items.len() + self.logs.len() + checks.count() + 1
+    fn bytes(&self) -> usize {
+        let items = self.items.values().flatten().map(size);
+        items.sum::<usize>() + self.logs.values().map(Log::bytes).sum::<usize>()
     }
 
-    fn bytes(&self) -> usize {
-        // A level's changes and movements stand in an item of their own, and the changes in the root once more.
-        let logs = self.logs.values().map(|log| {
-            let deeds = log.deeds.iter().map(|deed| {
-                let events: usize = deed.events.iter().map(String::len).sum();
-                2 * (80 + deed.actor.len() + events)
-            });
-            let notes = log.moves.iter().map(|_| 400);
-            400 + deeds.sum::<usize>() + notes.sum::<usize>()
-        });
-        self.items.values().flatten().map(size).sum::<usize>() + logs.sum::<usize>()
+    /// What of it more changes take the place of, in bytes.
+    fn bytes_replaced_by(&self, more: &Self) -> usize {
+        let items = more.items.keys().filter_map(|key| self.items.get(key)?.as_ref());
+        let logs = more.logs.keys().filter_map(|key| self.logs.get(key));
+        items.map(size).sum::<usize>() + logs.map(Log::bytes).sum::<usize>()
+    }
+
+    /// How many items a transaction has with more changes.
+    fn items_with(&self, more: &Self) -> usize {
+        let items = more.items.keys().filter(|key| !self.items.contains_key(*key));
+        let logs = more.logs.keys().filter(|key| !self.logs.contains_key(*key));
+        let own = self.checks.keys().filter(|key| !more.items.contains_key(*key));
+        let others = more.checks.keys().filter(|key| !self.checks.contains_key(*key));
+        let checks = own.chain(others.filter(|key| !more.items.contains_key(*key)));
+        let checks = checks.filter(|key| !self.items.contains_key(*key));
+        self.items.len() + items.count() + self.logs.len() + logs.count() + checks.count() + 1
     }
 
     fn merge(&mut self, more: Self) {
@@ -116,6 +132,8 @@ pub(super) struct World<'a> {
     pub(super) evenly: bool,
     /// What the sets that hold touch.
     touches: HashMap<Key, Touch>,
+    /// What they write, in bytes.
+    bytes: usize,
 }
 
 impl<'a> World<'a> {
@@ -126,6 +144,7 @@ impl<'a> World<'a> {
             sweep: SWEEP,
             evenly: true,
             touches: HashMap::new(),
+            bytes: 0,
         }
     }
 
@@ -146,9 +165,9 @@ impl<'a> World<'a> {
         }
         match super::trial::run(self, one) {
             Ok((draft, committed)) => {
-                let together = self.with(draft);
-                if fits(&together) {
-                    self.changes = together;
+                if let Some(bytes) = self.weigh_with(&draft) {
+                    self.bytes = bytes;
+                    self.changes.merge(draft);
                     self.touches.extend(one.touches.clone());
                     return Verdict::Admit(committed);
                 }
@@ -179,10 +198,12 @@ impl<'a> World<'a> {
         }
     }
 
-    fn with(&self, draft: Changes) -> Changes {
-        let mut together = self.changes.clone();
-        together.merge(draft);
-        together
+    /// The bytes of the transaction with a draft, if it can hold both.
+    fn weigh_with(&self, draft: &Changes) -> Option<usize> {
+        let bytes = self.bytes + draft.bytes() - self.changes.bytes_replaced_by(draft);
+        let few_moves = draft.logs.values().all(|log| log.moves.len() <= MOST_MOVES);
+        let few_items = self.changes.items_with(draft) <= MOST_ITEMS;
+        (few_moves && few_items && bytes <= LIMITS.bytes).then_some(bytes)
     }
 
     /// An item as it is by now.
@@ -197,12 +218,6 @@ impl<'a> World<'a> {
     pub(super) fn stored_version(&self, key: &Key) -> Result<i64> {
         self.facts.version(key)
     }
-}
-
-/// Whether a transaction can hold the changes.
-fn fits(changes: &Changes) -> bool {
-    let few_moves = changes.logs.values().all(|log| log.moves.len() <= MOST_MOVES);
-    few_moves && changes.items() <= MOST_ITEMS && changes.bytes() <= LIMITS.bytes
 }
 
 fn too_large() -> Error {
