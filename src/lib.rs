@@ -42,6 +42,10 @@ pub use backend::PostgresStore;
 pub use backend::RedisCache;
 #[cfg(feature = "redis")]
 pub use backend::RedisOptions;
+#[cfg(feature = "redis")]
+pub use backend::RedisStore;
+#[cfg(feature = "redis")]
+pub use backend::RedisStoreOptions;
 #[cfg(feature = "sqlite")]
 pub use backend::SqliteOptions;
 #[cfg(feature = "sqlite")]
