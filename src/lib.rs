@@ -199,6 +199,9 @@ mod documents {
     #[cfg(feature = "redis")]
     #[doc = include_str!("../docs/caching.md")]
     struct Caching;
+    #[cfg(feature = "redis")]
+    #[doc = include_str!("../docs/redis-carts.md")]
+    struct RedisCarts;
     #[doc = include_str!("../docs/testing.md")]
     struct Testing;
 }

@@ -100,6 +100,7 @@ async fn count(
             payments
         }
         Aggregate::Level => readers.inventory()?.levels(&shelf.skus, deadline).await?.len(),
+        _ => return Ok(None),
     }))
 }
 

@@ -12,6 +12,7 @@ use stockroom::RedisOptions;
 use stockroom::RedisStore;
 use stockroom::RedisStoreOptions;
 use stockroom::Result;
+use stockroom::resilience::Deadline;
 use stockroom::spi::store::Committed;
 use stockroom::spi::store::Put;
 use stockroom::spi::store::Store as _;
@@ -55,7 +56,7 @@ async fn add(store: &RedisStore, cart: CartId) -> Result<Committed> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_lost_reply_ends_in_a_definite_answer() {
     let Some(server) = shared().await else { return };
-    let proxy = Proxy::start_opaque(server.address()).await.unwrap();
+    let proxy = Proxy::start_redis(server.address()).await.unwrap();
     let store = behind(&proxy, &prefix()).await;
     let cart = fixtures::guest_cart(1).unwrap();
     create(&store, &cart).await;
@@ -67,7 +68,7 @@ async fn a_lost_reply_ends_in_a_definite_answer() {
         .enumerate()
     {
         add(&store, cart.id).await.unwrap();
-        proxy.lose(loss, When::Next);
+        proxy.lose_sql("EVALSHA", loss, When::Next);
         let committed = store.commit(adding(cart.id), deadline()).await.unwrap();
         assert_eq!(proxy.counts().lost, round as u64 + 1, "{loss:?}");
         let found = units(&store, cart.id).await;
@@ -85,18 +86,18 @@ async fn a_lost_reply_ends_in_a_definite_answer() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn whatever_is_lost_every_answer_is_true() {
     let Some(server) = shared().await else { return };
-    let (prefix, proxy) = (prefix(), Proxy::start_opaque(server.address()).await.unwrap());
+    let (prefix, proxy) = (prefix(), Proxy::start_redis(server.address()).await.unwrap());
     let direct = connect(&server.url(), &prefix).await;
     let cart = fixtures::guest_cart(1).unwrap();
     create(&direct, &cart).await;
-    // A caller for each connection: the proxy takes what comes at once for one request.
+    // A caller for each connection, so that it is its own reply that is lost.
     let mut stores = Vec::new();
     for _ in 0..4 {
         stores.push(behind(&proxy, &prefix).await);
     }
-    // A new connection asks a few questions before it is one: more losses would let none come about.
-    proxy.lose(Loss::Reply, When::Every(13));
-    proxy.lose(Loss::Request, When::Every(29));
+    // Scripts alone: what makes a new connection passes.
+    proxy.lose_sql("EVALSHA", Loss::Reply, When::Every(7));
+    proxy.lose_sql("EVALSHA", Loss::Request, When::Every(11));
     let added = crowd(4, move |number| {
         let store = Arc::clone(&stores[number]);
         async move {
@@ -108,7 +109,7 @@ async fn whatever_is_lost_every_answer_is_true() {
     added.await;
     let lost = proxy.counts().lost;
     println!("{lost} requests or replies were lost");
-    assert!(lost >= 10, "{lost}");
+    assert!(lost >= 20, "{lost}");
     assert_eq!(units(&direct, cart.id).await, 160);
 }
 
@@ -158,7 +159,8 @@ async fn without_a_server_nothing_is_sent_and_the_caller_is_told_at_once() {
     assert!(!store.has_log());
     server.kill().unwrap();
     until("the client knows", async || {
-        let refused = store.commit(adding(CartId::new()), deadline()).await.unwrap_err();
+        let soon = Deadline::within(Duration::from_secs(1));
+        let refused = store.commit(adding(CartId::new()), soon).await.unwrap_err();
         refused.is(ErrorKind::Unavailable)
     })
     .await;

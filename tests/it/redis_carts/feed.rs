@@ -83,7 +83,7 @@ async fn a_place_behind_changes_that_a_failover_lost_is_a_conflict() {
     let Some(replica) = own(&["--replicaof", "127.0.0.1", &port]).await else {
         return;
     };
-    let proxy = Proxy::start_opaque(primary.address()).await.unwrap();
+    let proxy = Proxy::start_redis(primary.address()).await.unwrap();
     let connection = RedisOptions::new(format!("redis://{}", proxy.address())).connections(1);
     let options = RedisStoreOptions::new(connection).prefix("shop");
     let store = Arc::new(RedisStore::connect(options).await.unwrap());

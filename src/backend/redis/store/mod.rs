@@ -119,8 +119,10 @@ impl RedisStore {
         if !server.has_log {
             tracing::warn!("the server of the carts has no append-only file: a restart of it loses them");
         }
-        let mut readers = Readers::default();
-        readers.cart = Some(Arc::new(Carts(Arc::clone(&wire))));
+        let readers = Readers {
+            cart: Some(Arc::new(Carts(Arc::clone(&wire)))),
+            ..Readers::default()
+        };
         Ok(Self {
             readers,
             committer: Committer::new(Arc::clone(&wire), options.feed_length),
