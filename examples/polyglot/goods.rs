@@ -107,7 +107,6 @@ fn some(rows: Vec<CatalogueProduct>) -> Vec<CatalogueProduct> {
 
 fn product(row: &CatalogueProduct) -> Result<NewProduct> {
     Ok(NewProduct::new(row.name.as_str())
-        .slug(format!("{}-{}", row.style.replace([' ', '_'], "-"), &row.id[..8]))
         .category(category(&row.category)?)
         .description(row.description.as_str())
         .variant(row.id.as_str(), Money::new(row.price, Currency::USD)))

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use stockroom::CartStatus;
 use stockroom::Error;
 use stockroom::ErrorKind;
 use stockroom::IdempotencyKey;
@@ -18,6 +17,7 @@ use crate::Outcome;
 use crate::checks::Checks;
 use crate::goods::LAST;
 use crate::goods::Shelf;
+use crate::sell;
 
 const CUSTOMERS: usize = 40;
 
@@ -51,7 +51,7 @@ pub(crate) async fn for_the_last(
     );
     let mut closed = 0;
     for cart in sold.iter().filter_map(|order| order.cart) {
-        closed += usize::from(shop.carts().require(cart).await?.status == CartStatus::Ordered);
+        closed += usize::from(sell::closes(shop, cart).await?);
     }
     checks.that(
         "the carts of those who were served are closed",
