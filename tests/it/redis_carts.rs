@@ -2,8 +2,8 @@
 
 mod faults;
 mod feed;
-mod mark;
 mod open;
+mod void;
 
 use std::io::BufRead as _;
 use std::io::Write as _;

@@ -77,7 +77,7 @@ impl ChangeSource for RedisChanges {
             Some(place) => [
                 place.epoch.to_string(),
                 place.number.to_string(),
-                place.mark.clone(),
+                place.nonce.clone(),
             ],
             None => [String::new(), "0".to_owned(), String::new()],
         };
@@ -140,7 +140,7 @@ fn beginning(epoch: i64) -> Place {
     Place {
         epoch,
         number: 0,
-        mark: String::new(),
+        nonce: String::new(),
     }
 }
 
@@ -148,7 +148,7 @@ fn behind(epoch: i64, number: u64, entry: &Entry<'_>) -> Place {
     Place {
         epoch,
         number,
-        mark: entry.mark.to_owned(),
+        nonce: entry.nonce.to_owned(),
     }
 }
 
@@ -161,7 +161,7 @@ fn dropped() -> Error {
 
 /// An entry of the stream, its fields in the order in which the script writes them.
 struct Entry<'a> {
-    mark: &'a str,
+    nonce: &'a str,
     id: &'a str,
     version: &'a str,
     action: &'a str,
@@ -179,11 +179,11 @@ fn entry(reply: &Reply) -> Result<(u64, Entry<'_>)> {
         [_, value] => text(value),
         _ => Err(corrupt("change")),
     });
-    let [mark, id, version, action, at, actor, events] = values.collect::<Result<Vec<_>>>()?[..] else {
+    let [nonce, id, version, action, at, actor, events] = values.collect::<Result<Vec<_>>>()?[..] else {
         return Err(corrupt("change"));
     };
     let entry = Entry {
-        mark,
+        nonce,
         id,
         version,
         action,

@@ -1,7 +1,7 @@
 //! The way of a write set to the server: one script, in a task that its caller cannot drop, until the outcome is known.
 //!
 //! - Every attempt has an id of its own. The script leaves its answer under this id, beside what it writes.
-//! - An answer that is lost is looked for there. Where there is none a mark takes its place, so that the attempt can never be
+//! - An answer that is lost is looked for there. Where there is none a void takes its place, so that the attempt can never be
 //!   applied, however late the server comes to it; only then is the set sent again.
 
 use std::sync::Arc;
@@ -37,7 +37,7 @@ const AFTERMATH: Duration = Duration::from_secs(30);
 /// Half of the time that the server knows it: an answer that is not found after that says nothing.
 const KNOWN: Duration = Duration::from_millis(RECORD_LIFE / 2);
 
-/// How long a mark stays in the place of an attempt, in milliseconds: longer than a connection can hold on to what was sent.
+/// How long a void stays in the place of an attempt, in milliseconds: longer than a connection can hold on to what was sent.
 const VOID_LIFE: u64 = 3_600_000;
 
 /// The callers' side.

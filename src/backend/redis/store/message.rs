@@ -36,7 +36,7 @@ const KEY_LIFE: u64 = 30 * 86_400_000;
 const GRACE: u64 = 86_400_000;
 
 /// Letters at the end of a commit's id, which are drawn at random: they tell a change from another with its number.
-const MARK: usize = 12;
+const NONCE: usize = 12;
 
 /// A write set, and all of its call that does not depend on the attempt.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Message {
         let events: Vec<&str> = set.events.iter().map(|event| event.name.as_str()).collect();
         let events = serde_json::to_string(&events)
             .map_err(|error| Error::new(ErrorKind::Internal, "events cannot be written").caused_by(error))?;
-        // The third is the mark of the attempt.
+        // The third is the nonce of the attempt.
         call.words([
             set.epoch.to_string(),
             String::new(),
@@ -100,7 +100,7 @@ impl Message {
         let (mut names, mut words) = (self.keys.clone(), self.words.clone());
         let id = commit.simple().to_string();
         names[COMMIT_KEY] = keys.commit(commit);
-        words[MARK_WORD] = bytes(&id[id.len() - MARK..]);
+        words[NONCE_WORD] = bytes(&id[id.len() - NONCE..]);
         Call {
             keys: names,
             arguments: words,
@@ -119,7 +119,7 @@ impl Message {
 
 /// Where the call has what depends on the attempt.
 const COMMIT_KEY: usize = 1;
-const MARK_WORD: usize = 9;
+const NONCE_WORD: usize = 9;
 
 fn check(set: &WriteSet) -> Result<()> {
     let read = set.reads.iter().map(|read| read.aggregate);

@@ -1,4 +1,4 @@
-//! Places in the feed: the number of the change before, and the mark that tells it from another of this number.
+//! Places in the feed: the number of the change before, and the nonce that tells it from another of this number.
 
 use crate::error::Error;
 use crate::error::Result;
@@ -13,29 +13,33 @@ pub(super) struct Place {
     pub(super) epoch: i64,
     pub(super) number: u64,
     /// Of the commit that made the change; none at the beginning.
-    pub(super) mark: String,
+    pub(super) nonce: String,
 }
 
 impl Place {
     pub(super) fn position(&self) -> Position {
-        let Self { epoch, number, mark } = self;
-        Position::new(format!("{FEED} {epoch} {number} {mark}"))
+        let Self { epoch, number, nonce } = self;
+        Position::new(format!("{FEED} {epoch} {number} {nonce}"))
     }
 
     /// # Errors
     /// `InvalidInput` on `position` for what this feed did not give.
     pub(super) fn read(position: &Position) -> Result<Self> {
         let text = std::str::from_utf8(position.as_bytes()).map_err(|_| foreign())?;
-        let [feed, epoch, number, mark] = text.split(' ').collect::<Vec<_>>()[..] else {
+        let [feed, epoch, number, nonce] = text.split(' ').collect::<Vec<_>>()[..] else {
             return Err(foreign());
         };
         let place = Self {
             epoch: epoch.parse().map_err(|_| foreign())?,
             number: number.parse().map_err(|_| foreign())?,
-            mark: mark.to_owned(),
+            nonce: nonce.to_owned(),
         };
-        let drawn = mark.len() == 12 && mark.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let whole = if place.number == 0 { mark.is_empty() } else { drawn };
+        let drawn = nonce.len() == 12 && nonce.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let whole = if place.number == 0 {
+            nonce.is_empty()
+        } else {
+            drawn
+        };
         // Written in one way: another text is another's.
         if feed != FEED || !whole || place.position() != *position {
             return Err(foreign());
@@ -57,11 +61,11 @@ mod tests {
 
     #[test]
     fn a_place_is_read_as_it_was_written() {
-        for (number, mark) in [(0, ""), (7, "0123456789ab")] {
+        for (number, nonce) in [(0, ""), (7, "0123456789ab")] {
             let place = Place {
                 epoch: 3,
                 number,
-                mark: mark.to_owned(),
+                nonce: nonce.to_owned(),
             };
             assert_eq!(Place::read(&place.position()).unwrap(), place);
         }

@@ -2,7 +2,7 @@
 local EPOCH, COMMIT, CHANGES = key(), key(), key()
 local RECORD_LIFE, KEY_LIFE, GRACE, FEED = number(), number(), number(), number()
 local MOST_UNITS, MOST_LINES, OWNERS = number(), number(), text()
-local MADE_IN, MARK, ACTOR, EVENTS = text(), text(), text(), text()
+local MADE_IN, NONCE, ACTOR, EVENTS = text(), text(), text(), text()
 local now = clock()
 
 local known = redis.call('GET', COMMIT)
@@ -120,7 +120,7 @@ local answer = {digits(now)}
 local function tell(id, version, action)
   place = place + 1
   answer[#answer + 1] = digits(version)
-  redis.call('XADD', CHANGES, 'MAXLEN', '~', FEED, digits(place) .. '-0', 'w', MARK, 'k', id, 'v', digits(version),
+  redis.call('XADD', CHANGES, 'MAXLEN', '~', FEED, digits(place) .. '-0', 'w', NONCE, 'k', id, 'v', digits(version),
     'a', action, 't', digits(now), 'b', ACTOR, 'e', EVENTS)
 end
 for _, put in ipairs(puts) do tell(put.id, put.expected + 1, 'put') end

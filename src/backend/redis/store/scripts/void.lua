@@ -1,4 +1,4 @@
--- What became of a commit: its answer, if it is through; else a mark in its place, so that it never will be.
+-- What became of a commit: its answer, if it is through; else a void in its place, so that it never will be.
 local COMMIT = key()
 local LIFE = text()
 local known = redis.call('GET', COMMIT)

@@ -33,14 +33,14 @@ fn run(server: &Redis, script: &str, keys: &[&str], words: &[&str]) -> String {
 /// Puts an empty guest's cart under this attempt's id.
 fn attempt(server: &Redis, commit: &str) -> String {
     let keys = ["{shop}:epoch", commit, "{shop}:changes", "{shop}:cart:one"];
-    let head = "0 120000 1000 0 100 10000 500 {shop}:claim: 0 mark system [] 0".split(' ');
+    let head = "0 120000 1000 0 100 10000 500 {shop}:claim: 0 nonce system [] 0".split(' ');
     let put = "1 one 0 0 1 +1000000 2 s open 0 0 0 0 0".split(' ');
     let words: Vec<_> = head.chain(put).collect();
     run(server, COMMIT, &keys, &words)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_attempt_that_comes_after_its_mark_does_nothing() {
+async fn an_attempt_that_comes_after_its_void_does_nothing() {
     let Some(server) = own(&[]).await else { return };
     until("the server answers", async || {
         tell(server.address(), "PING") == "+PONG"
