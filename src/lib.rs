@@ -44,6 +44,10 @@ pub use backend::PostgresStore;
 pub use backend::RedisCache;
 #[cfg(feature = "redis")]
 pub use backend::RedisOptions;
+#[cfg(feature = "redis")]
+pub use backend::RedisStore;
+#[cfg(feature = "redis")]
+pub use backend::RedisStoreOptions;
 #[cfg(feature = "sqlite")]
 pub use backend::SqliteOptions;
 #[cfg(feature = "sqlite")]
@@ -197,6 +201,9 @@ mod documents {
     #[cfg(feature = "redis")]
     #[doc = include_str!("../docs/caching.md")]
     struct Caching;
+    #[cfg(feature = "redis")]
+    #[doc = include_str!("../docs/redis-carts.md")]
+    struct RedisCarts;
     #[doc = include_str!("../docs/testing.md")]
     struct Testing;
 }

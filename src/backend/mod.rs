@@ -4,7 +4,12 @@
 mod dynamodb;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "dynamodb"))]
 mod epoch;
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "dynamodb"))]
+#[cfg(any(
+    feature = "sqlite",
+    feature = "postgres",
+    feature = "dynamodb",
+    feature = "redis"
+))]
 mod gauge;
 mod in_process;
 #[cfg(feature = "memcached")]
@@ -48,6 +53,10 @@ pub use memcached::MemcachedOptions;
 pub use redis::RedisCache;
 #[cfg(feature = "redis")]
 pub use redis::RedisOptions;
+#[cfg(feature = "redis")]
+pub use redis::RedisStore;
+#[cfg(feature = "redis")]
+pub use redis::RedisStoreOptions;
 #[cfg(feature = "postgres")]
 pub use sql::PostgresOptions;
 #[cfg(feature = "postgres")]

@@ -90,8 +90,8 @@ pub struct Builder {
     sweep: Duration,
 }
 
-/// Where the store comes from.
-enum Source {
+/// Where a store comes from.
+pub(super) enum Source {
     Url(String),
     Store(Arc<dyn Store>),
 }
@@ -102,6 +102,18 @@ impl std::fmt::Debug for Source {
         match self {
             Self::Url(_) => f.write_str("Url"),
             Self::Store(store) => f.debug_tuple("Store").field(store).finish(),
+        }
+    }
+}
+
+impl Source {
+    async fn open(self, schema: Migrate) -> Result<Arc<dyn Store>> {
+        match self {
+            Self::Store(store) => Ok(store),
+            Self::Url(url) => {
+                let opened = open::open(&url, schema).await;
+                opened.map_err(|error| error.operation("open"))
+            }
         }
     }
 }
@@ -235,18 +247,17 @@ impl Builder {
                 "a cart must live more than nothing and at most a hundred years",
             ));
         }
-        let store = match self.source {
-            Some(Source::Store(store)) => store,
-            Some(Source::Url(url)) => open::open(&url, self.schema)
-                .await
-                .map_err(|error| error.operation("open"))?,
-            None => {
-                return Err(config(
-                    "name a store, as in Stockroom::builder().url(\"sqlite://shop.db\")",
-                ));
-            }
+        let Some(source) = self.source else {
+            return Err(config(
+                "name a store, as in Stockroom::builder().url(\"sqlite://shop.db\")",
+            ));
         };
-        let placement = place::placement(store, self.placed)?;
+        let store = source.open(self.schema).await?;
+        let mut placed = Vec::with_capacity(self.placed.len());
+        for Placed { aggregates, source } in self.placed {
+            placed.push((aggregates, source.open(self.schema).await?));
+        }
+        let placement = place::placement(store, placed)?;
         let mut sinks = named(self.sinks)?;
         let mut cache = ShopCache::default();
         if let Some(named) = self.cache {

@@ -79,7 +79,8 @@ struct Parts {
 }
 
 impl Stockroom {
-    /// Opens a shop by the address of its store: `sqlite://shop.db`, `sqlite::memory:`, `postgres://…`.
+    /// Opens a shop by the address of its store: `sqlite://shop.db`, `sqlite::memory:`, `postgres://…`,
+    /// `dynamodb://…`. A `redis://…` holds carts alone, and is for [`Builder::place_url`].
     ///
     /// - An empty database gets the schema; any other must have the schema of this version of the crate.
     ///

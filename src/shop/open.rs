@@ -11,7 +11,10 @@ use crate::spi::store::Store;
 /// Opens the store at an address. The address is never repeated in an error: it may contain a password.
 #[cfg_attr(
     not(any(feature = "sqlite", feature = "postgres", feature = "dynamodb")),
-    expect(unused_variables, reason = "without an engine there is no schema")
+    expect(
+        unused_variables,
+        reason = "without an engine that has one there is no schema"
+    )
 )]
 pub(super) async fn open(url: &str, schema: Migrate) -> Result<Arc<dyn Store>> {
     match url.split_once(':').map(|(scheme, _)| scheme) {
@@ -21,11 +24,17 @@ pub(super) async fn open(url: &str, schema: Migrate) -> Result<Arc<dyn Store>> {
         Some("postgres" | "postgresql") => postgres(url, schema).await,
         #[cfg(feature = "dynamodb")]
         Some("dynamodb") => dynamodb(url, schema).await,
-        Some(known) if ["sqlite", "postgres", "postgresql", "dynamodb"].contains(&known) => Err(config(
-            format!("this build has no engine for {known}: enable the crate's feature"),
-        )),
+        #[cfg(feature = "redis")]
+        Some(scheme) if is_redis(scheme) => redis(url).await,
+        Some(known)
+            if ["sqlite", "postgres", "postgresql", "dynamodb"].contains(&known) || is_redis(known) =>
+        {
+            Err(config(format!(
+                "this build has no engine for {known}: enable the crate's feature"
+            )))
+        }
         _ => Err(config(
-            "the address must begin with sqlite:, postgres: or dynamodb:".to_owned(),
+            "the address must begin with sqlite:, postgres:, dynamodb: or redis:".to_owned(),
         )),
     }
 }
@@ -54,6 +63,22 @@ async fn dynamodb(url: &str, schema: Migrate) -> Result<Arc<dyn Store>> {
     use crate::backend::DynamoStore;
     Ok(Arc::new(
         DynamoStore::connect(DynamoOptions::from_url(url)?.migrate(schema)).await?,
+    ))
+}
+
+/// One server, a cluster or a sentinel, with or without TLS.
+fn is_redis(scheme: &str) -> bool {
+    let (server, kind) = scheme.split_once('-').unwrap_or((scheme, ""));
+    ["redis", "rediss", "valkey", "valkeys"].contains(&server) && ["", "cluster", "sentinel"].contains(&kind)
+}
+
+/// There is no schema to create: the first key that is written makes it.
+#[cfg(feature = "redis")]
+async fn redis(url: &str) -> Result<Arc<dyn Store>> {
+    use crate::backend::RedisStore;
+    use crate::backend::RedisStoreOptions;
+    Ok(Arc::new(
+        RedisStore::connect(RedisStoreOptions::from_url(url)?).await?,
     ))
 }
 

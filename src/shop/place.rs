@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::builder::Builder;
+use super::builder::Source;
 use super::builder::config;
 use crate::changes::Changes;
 use crate::changes::Origin;
@@ -35,8 +36,8 @@ const PAUSES: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_
 /// Aggregates and the store that shall hold them.
 #[derive(Debug)]
 pub(super) struct Placed {
-    aggregates: Vec<Aggregate>,
-    store: Arc<dyn Store>,
+    pub(super) aggregates: Vec<Aggregate>,
+    pub(super) source: Source,
 }
 
 impl Builder {
@@ -87,16 +88,38 @@ impl Builder {
         aggregates: impl IntoIterator<Item = Aggregate>,
         store: Arc<dyn Store>,
     ) -> Self {
-        let aggregates = aggregates.into_iter().collect();
-        self.placed.push(Placed { aggregates, store });
+        self.placed.push(Placed {
+            aggregates: aggregates.into_iter().collect(),
+            source: Source::Store(store),
+        });
+        self
+    }
+
+    /// Another store for some of the aggregates, by its address: see [`place`](Self::place) and
+    /// [`Stockroom::open`](super::Stockroom::open).
+    ///
+    /// - It is opened with the shop. The same address again is another store.
+    /// - `redis://…` holds carts and nothing else; docs/redis-carts.md tells what is needed of the server.
+    pub fn place_url(
+        mut self,
+        aggregates: impl IntoIterator<Item = Aggregate>,
+        url: impl Into<String>,
+    ) -> Self {
+        self.placed.push(Placed {
+            aggregates: aggregates.into_iter().collect(),
+            source: Source::Url(url.into()),
+        });
         self
     }
 }
 
 /// The checked placement.
-pub(super) fn placement(main: Arc<dyn Store>, placed: Vec<Placed>) -> Result<Placement> {
+pub(super) fn placement(
+    main: Arc<dyn Store>,
+    placed: Vec<(Vec<Aggregate>, Arc<dyn Store>)>,
+) -> Result<Placement> {
     let mut known = BTreeSet::new();
-    for Placed { aggregates, .. } in &placed {
+    for (aggregates, _) in &placed {
         if aggregates.is_empty() {
             return Err(config(
                 "a store is placed without an aggregate: name what it shall hold",
@@ -106,8 +129,7 @@ pub(super) fn placement(main: Arc<dyn Store>, placed: Vec<Placed>) -> Result<Pla
             return Err(config(format!("{twice} is placed twice: name one store for it")));
         }
     }
-    let placed = placed.into_iter().map(|placed| (placed.aggregates, placed.store));
-    let placement = Placement::new(main, placed.collect());
+    let placement = Placement::new(main, placed);
     Aggregate::ALL
         .iter()
         .try_for_each(|kind| check_holds(placement.home(*kind), *kind))?;

@@ -11,7 +11,10 @@ use setups::InMemory;
 use setups::OnDisk;
 use setups::OnDynamoDb;
 use setups::OnPostgres;
+use setups::OnRedis;
+use stockroom::model::Aggregate;
 use stockroom::testkit::conformance;
+use stockroom::testkit::conformance::Need;
 use stockroom::testkit::conformance::Options;
 use stockroom::testkit::conformance::Report;
 use stockroom::testkit::conformance::Setup;
@@ -135,4 +138,42 @@ async fn dynamodb_conforms_where_levels_are_spread() {
     assert_eq!(failures(&report), Vec::<String>::new());
     let proven: BTreeSet<_> = report.passed().map(|outcome| outcome.case.bullet()).collect();
     assert_eq!(proven, of_stock);
+}
+
+/// Why a store of carts leaves cases out: it holds no other aggregate, and what the others' store keeps for it.
+const OF_CARTS_ALONE: [&str; 7] = [
+    "holds no product",
+    "holds no order",
+    "holds no payment",
+    "holds no level",
+    "keeps no history",
+    "keeps no positions",
+    "lists no products",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn redis_conforms_for_carts() {
+    let Some(setup) = OnRedis::start().await else {
+        return;
+    };
+    let report = conformance::run(&setup, &Options::new().progress(|outcome| println!("{outcome}"))).await;
+    println!("\nRedis\n{report}\n");
+    assert_eq!(
+        report.failed().map(ToString::to_string).collect::<Vec<_>>(),
+        Vec::<String>::new()
+    );
+    for outcome in report.excluded() {
+        let text = outcome.to_string();
+        assert!(
+            OF_CARTS_ALONE.iter().any(|reason| text.contains(reason)),
+            "{text}"
+        );
+        let needs = outcome.case.needs();
+        let met = |need: &Need| matches!(need, Need::Holds(Aggregate::Cart) | Need::Puts | Need::Changes);
+        assert!(
+            !needs.iter().all(met),
+            "{text} needs nothing but carts and their feed"
+        );
+    }
+    assert!(report.passed().count() >= 60, "{}", report.passed().count());
 }

@@ -39,6 +39,8 @@ mod placement;
 #[cfg(test)]
 mod pooler;
 #[cfg(test)]
+mod redis_carts;
+#[cfg(test)]
 mod relay;
 #[cfg(test)]
 mod replica;

@@ -44,9 +44,14 @@ struct Site {
 }
 
 impl Site {
-    /// Carts in a file of their own.
-    fn new(main: Ground) -> Self {
-        let carts = Ground::file();
+    /// Carts in a file of their own; orders in one where the ground is for carts alone.
+    fn new(ground: Ground) -> Self {
+        let file = Ground::file();
+        let (main, carts) = if ground.is_for_carts() {
+            (file, ground)
+        } else {
+            (ground, file)
+        };
         Self { main, carts }
     }
 

@@ -64,6 +64,11 @@ pub(crate) fn dynamodb(case: Case) {
     run(case, Ground::dynamodb());
 }
 
+/// Runs a case with its carts on Redis, if there is one.
+pub(crate) fn redis(case: Case) {
+    run(case, Ground::redis());
+}
+
 fn run(case: Case, ground: impl Future<Output = Option<Ground>>) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)

@@ -1,4 +1,4 @@
-//! What the cache needs of a client for the Redis protocol, and nothing more: the seam behind which a client can be changed.
+//! What cache and store need of a client for the Redis protocol, and nothing more: the seam behind which a client can be changed.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ impl Reply {
 pub(super) fn unexpected() -> Error {
     Error::new(
         ErrorKind::Internal,
-        "the cache server gave an answer of another kind than was asked for",
+        "the Redis server gave an answer of another kind than was asked for",
     )
 }
 
@@ -59,6 +59,23 @@ pub(super) struct Call {
     pub(super) arguments: Vec<Bytes>,
 }
 
+/// Why a call was not answered by its script.
+#[derive(Clone, Debug)]
+pub(super) enum Failed {
+    /// The server refused it, or it was never sent: nothing of it was done, and nothing will be.
+    Refused(Error),
+    /// It may have been done, or may be done yet.
+    Doubtful(Error),
+}
+
+impl Failed {
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::Refused(error) | Self::Doubtful(error) => error,
+        }
+    }
+}
+
 /// A client of one server or cluster. Dropping a call leaves the connections as they were.
 #[async_trait]
 pub(super) trait RespClient: Debug + Send + Sync {
@@ -67,6 +84,9 @@ pub(super) trait RespClient: Debug + Send + Sync {
 
     /// Runs a script once for each call, all on their way at once; loads it where a server does not know it.
     async fn run(&self, program: &Program, calls: Vec<Call>) -> Result<Vec<Reply>>;
+
+    /// Runs a script once, and tells what is known when it is not answered; loads it where the server does not know it.
+    async fn decide(&self, program: &Program, call: Call) -> Result<Reply, Failed>;
 
     /// The server's time in milliseconds.
     async fn time(&self) -> Result<i64>;

@@ -11,51 +11,75 @@ const REPLIES: &[(&str, ErrorKind, &str)] = &[
     (
         "NOAUTH",
         ErrorKind::Unauthenticated,
-        "the cache server wants a password: put it into the address",
+        "the Redis server wants a password: put it into the address",
     ),
     (
         "WRONGPASS",
         ErrorKind::Unauthenticated,
-        "the cache server refuses the user or the password",
+        "the Redis server refuses the user or the password",
     ),
     (
         "NOPERM",
         ErrorKind::PermissionDenied,
-        "the cache server's user may not run the cache's commands",
+        "the Redis server's user may not run the commands that are needed",
     ),
-    ("OOM", ErrorKind::Unavailable, "the cache server is out of memory"),
-    ("LOADING", ErrorKind::Unavailable, "the cache server is starting"),
+    ("OOM", ErrorKind::Unavailable, "the Redis server is out of memory"),
+    ("LOADING", ErrorKind::Unavailable, "the Redis server is starting"),
     (
         "BUSY",
         ErrorKind::Unavailable,
-        "the cache server is busy with another script",
+        "the Redis server is busy with another script",
     ),
     (
         "READONLY",
         ErrorKind::Unavailable,
-        "the cache server is a replica: a failover is under way",
+        "the Redis server is a replica: a failover is under way",
     ),
     (
         "MASTERDOWN",
         ErrorKind::Unavailable,
-        "the cache server has lost its primary",
+        "the Redis server has lost its primary",
     ),
     (
         "CLUSTERDOWN",
         ErrorKind::Unavailable,
-        "the cache cluster does not serve all of its slots",
+        "the Redis cluster does not serve all of its slots",
     ),
     (
         "MISCONF",
         ErrorKind::Unavailable,
-        "the cache server refuses writes until its disk works",
+        "the Redis server refuses writes until its disk works",
     ),
     (
         "NOREPLICAS",
         ErrorKind::Unavailable,
-        "the cache server has too few replicas for writes",
+        "the Redis server has too few replicas for writes",
     ),
 ];
+
+/// Whether this is the server's own answer: it has done nothing of what it was asked.
+///
+/// - Such an answer begins with its code in capitals; what the client says of itself does not.
+pub(super) fn is_refusal(source: &FredError) -> bool {
+    let code = source.details().split(' ').next().unwrap_or_default();
+    let spoken = code.len() > 2 && code.bytes().all(|byte| byte.is_ascii_uppercase());
+    match source.kind() {
+        // The queue of commands was full: it was not sent.
+        FredKind::Backpressure => true,
+        FredKind::Auth
+        | FredKind::Cluster
+        | FredKind::Config
+        | FredKind::InvalidArgument
+        | FredKind::InvalidCommand
+        | FredKind::Unknown => spoken,
+        _ => false,
+    }
+}
+
+/// Nothing can be sent for now.
+pub(super) fn not_connected() -> Error {
+    Error::new(ErrorKind::Unavailable, "the Redis server cannot be reached")
+}
 
 pub(super) fn error(source: FredError) -> Error {
     let reply = REPLIES
@@ -65,17 +89,18 @@ pub(super) fn error(source: FredError) -> Error {
         (Some((_, kind, message)), _) => (*kind, *message),
         (None, FredKind::Auth) => (
             ErrorKind::Unauthenticated,
-            "the cache server refuses the user or the password",
+            "the Redis server refuses the user or the password",
         ),
-        (None, FredKind::Config | FredKind::Url) => {
-            (ErrorKind::Config, "the address of the cache cannot be used")
-        }
-        (None, FredKind::Timeout) => (ErrorKind::Timeout, "the cache server did not answer in time"),
+        (None, FredKind::Config | FredKind::Url) => (
+            ErrorKind::Config,
+            "the address of the Redis server cannot be used",
+        ),
+        (None, FredKind::Timeout) => (ErrorKind::Timeout, "the Redis server did not answer in time"),
         (
             None,
             FredKind::InvalidArgument | FredKind::InvalidCommand | FredKind::Parse | FredKind::Protocol,
-        ) => (ErrorKind::Internal, "the cache server did not understand"),
-        (None, _) => (ErrorKind::Unavailable, "the cache server cannot be reached"),
+        ) => (ErrorKind::Internal, "the Redis server did not understand"),
+        (None, _) => (ErrorKind::Unavailable, "the Redis server cannot be reached"),
     };
     // Not the source itself: it may print the address, which may hold a password. What a server said is safe to show.
     Error::new(kind, message).caused_by(source.details().to_owned())
@@ -84,6 +109,23 @@ pub(super) fn error(source: FredError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_the_server_said_is_a_refusal() {
+        let table = [
+            (FredKind::Unknown, "OOM command not allowed", true),
+            (FredKind::Unknown, "ERR unknown command", true),
+            (FredKind::Auth, "NOAUTH Authentication required.", true),
+            (FredKind::Backpressure, "Max command queue length exceeded.", true),
+            (FredKind::Canceled, "Connection closed unexpectedly.", false),
+            (FredKind::Unknown, "Too many failed write attempts.", false),
+            (FredKind::IO, "EOF while reading", false),
+            (FredKind::Timeout, "Request timed out.", false),
+        ];
+        for (kind, details, refused) in table {
+            assert_eq!(is_refusal(&FredError::new(kind, details)), refused, "{details}");
+        }
+    }
 
     #[test]
     fn each_error_has_its_kind() {

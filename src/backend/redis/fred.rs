@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use fred::clients::Client;
 use fred::clients::Pool;
+use fred::error::Error as FredError;
 use fred::interfaces::ClientLike;
 use fred::interfaces::EventInterface;
 use fred::interfaces::KeysInterface;
@@ -25,10 +26,13 @@ use tokio::sync::watch;
 
 use super::RedisOptions;
 use super::client::Call;
+use super::client::Failed;
 use super::client::Reply;
 use super::client::RespClient;
 use super::client::unexpected;
 use super::error::error;
+use super::error::is_refusal;
+use super::error::not_connected;
 use super::follower::Channel;
 use super::follower::Listener;
 use super::follower::MARKER_EVERY;
@@ -125,13 +129,18 @@ impl FredClient {
     }
 
     async fn call(&self, client: &Client, program: &Program, call: Call) -> Result<Reply> {
+        reply(Self::answer(client, program, call).await.map_err(error)?)
+    }
+
+    /// What the server answers, or why it does not.
+    async fn answer(client: &Client, program: &Program, call: Call) -> Result<Value, FredError> {
         let client = client.with_options(&Self::options());
         let Call { keys, arguments } = call;
         let values: Vec<Value> = arguments.into_iter().map(Value::Bytes).collect();
         let known = client
             .evalsha::<Value, _, _, _>(program.digest.as_str(), keys.clone(), values.clone())
             .await;
-        let answer = match known {
+        match known {
             // Restarted, failed over or flushed: it learns the script by running it.
             Err(unknown) if unknown.details().starts_with("NOSCRIPT") => {
                 client
@@ -139,8 +148,7 @@ impl FredClient {
                     .await
             }
             answer => answer,
-        };
-        reply(answer.map_err(error)?)
+        }
     }
 }
 
@@ -161,6 +169,18 @@ impl RespClient for FredClient {
         let running = calls.into_iter().map(|call| self.call(client, program, call));
         // All of them, so that one that fails does not drop the others half sent.
         join_all(running).await.into_iter().collect()
+    }
+
+    async fn decide(&self, program: &Program, call: Call) -> Result<Reply, Failed> {
+        let client = self.pool.next();
+        if !client.is_connected() {
+            return Err(Failed::Refused(not_connected()));
+        }
+        match Self::answer(client, program, call).await {
+            Ok(value) => reply(value).map_err(Failed::Doubtful),
+            Err(refusal) if is_refusal(&refusal) => Err(Failed::Refused(error(refusal))),
+            Err(lost) => Err(Failed::Doubtful(error(lost))),
+        }
     }
 
     async fn time(&self) -> Result<i64> {

@@ -1,4 +1,4 @@
-//! The shared cache on Redis or Valkey: one string an entry, read by plain `GET`, changed by scripts.
+//! The shared cache on Redis or Valkey: one string an entry, read by plain `GET`, changed by scripts. `store/` keeps carts there.
 
 mod client;
 mod clock;
@@ -8,8 +8,11 @@ mod follower;
 mod fred;
 mod options;
 mod scripts;
+mod store;
 
 pub use options::RedisOptions;
+pub use store::RedisStore;
+pub use store::RedisStoreOptions;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

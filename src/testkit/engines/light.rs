@@ -66,7 +66,7 @@ impl Light {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }
 
-    /// Kills it: what it kept is gone. Nothing to do if it is not running.
+    /// Kills it: what it kept in memory is gone. Nothing to do if it is not running.
     pub(super) fn kill(&mut self) -> Result<(), EngineError> {
         let Some(mut process) = self.process.take() else {
             return Ok(());
@@ -82,7 +82,7 @@ impl Light {
         self.folder.watch(0)
     }
 
-    /// Starts it again on its port, empty.
+    /// Starts it again on its port, with what it has on disk.
     pub(super) fn restart(&mut self) -> Result<(), EngineError> {
         self.kill()?;
         if self.run()? {
@@ -220,7 +220,7 @@ macro_rules! light_engine {
                 format!(concat!($scheme, "://{}"), self.address())
             }
 
-            /// Kills it: what it kept is gone.
+            /// Kills it: what it kept in memory is gone.
             ///
             /// # Errors
             /// `Io` when the operating system refuses.
@@ -228,7 +228,7 @@ macro_rules! light_engine {
                 self.light().kill()
             }
 
-            /// Starts it again on its port, empty, after killing it.
+            /// Starts it again on its port, after killing it: empty, unless its arguments have it keep something on disk.
             ///
             /// # Errors
             /// As for [`start`](Self::start).

@@ -147,6 +147,7 @@ async fn pump_requests(
 fn next_message(shared: &Shared, requests: &mut Requests, bytes: &[u8]) -> Option<(usize, Step)> {
     match shared.framing() {
         Framing::Postgres => requests.next(bytes),
+        Framing::Redis => requests.command(bytes),
         Framing::Opaque if bytes.is_empty() => None,
         Framing::Opaque => Some((bytes.len(), Step::End)),
     }
@@ -203,7 +204,7 @@ struct ReplyWatch {
 impl ReplyWatch {
     /// `doomed`: the number of the request whose reply is kept back; what belongs to earlier ones still passes.
     fn judge(&mut self, framing: Framing, bytes: &[u8], doomed: u64) -> Passage {
-        if framing == Framing::Opaque {
+        if framing != Framing::Postgres {
             let cut = doomed > 0;
             return Passage {
                 pass: if cut { 0 } else { bytes.len() },

@@ -21,6 +21,7 @@
 //! ```
 
 mod connection;
+mod resp;
 mod rule;
 mod shared;
 #[cfg(test)]
@@ -115,6 +116,18 @@ impl Proxy {
     /// The system's, if there is no port to listen on.
     pub async fn start_opaque(target: SocketAddr) -> io::Result<Self> {
         Self::start_with(target, Framing::Opaque).await
+    }
+
+    /// Starts a proxy in front of the Redis server at `target`, on a free loopback port.
+    ///
+    /// - Every command is a request, also of several that are sent at once. [`Proxy::lose_sql`] strikes commands by a part of
+    ///   their name, as in `EVALSHA`. [`Loss::Reply`] cuts at the first bytes that come back after the command was sent on:
+    ///   with several commands under way these may be another's reply.
+    ///
+    /// # Errors
+    /// The system's, if there is no port to listen on.
+    pub async fn start_redis(target: SocketAddr) -> io::Result<Self> {
+        Self::start_with(target, Framing::Redis).await
     }
 
     /// Where clients connect to; the port stays the same while connections are refused.

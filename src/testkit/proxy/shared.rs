@@ -18,6 +18,7 @@ const REMEMBERED: usize = 256;
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
     Postgres,
+    Redis,
     Opaque,
 }
 

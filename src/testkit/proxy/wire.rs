@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use super::resp;
+
 /// Requests for encryption come before everything else and have no type byte: 8 bytes, the last four of them this.
 const SSL_REQUEST: u32 = 80_877_103;
 const GSS_REQUEST: u32 = 80_877_104;
@@ -53,6 +55,13 @@ pub(super) struct Requests {
 }
 
 impl Requests {
+    /// As [`next`](Self::next), for the Redis protocol: the name of the command stands for its SQL.
+    pub(super) fn command(&mut self, bytes: &[u8]) -> Option<(usize, Step)> {
+        let (length, name) = resp::command(bytes)?;
+        self.request.executed.push(lossy(name));
+        Some((length, Step::End))
+    }
+
     /// The length and the meaning of the first message in `bytes`, or `None` while it is not all there.
     pub(super) fn next(&mut self, bytes: &[u8]) -> Option<(usize, Step)> {
         let length = 1 + length(bytes.get(1..)?)?;

@@ -12,6 +12,8 @@ use stockroom::backend::DynamoStore;
 use stockroom::backend::Migrate;
 use stockroom::backend::PostgresOptions;
 use stockroom::backend::PostgresStore;
+use stockroom::backend::RedisStore;
+use stockroom::backend::RedisStoreOptions;
 use stockroom::backend::SqliteOptions;
 use stockroom::backend::SqliteStore;
 use stockroom::spi::store::Store;
@@ -170,5 +172,32 @@ impl Setup for OnDynamoDb {
             clock.shift_clock(by);
         });
         Ok(harness.opened_again(move || dynamodb_again(options.clone())))
+    }
+}
+
+/// Prefixes of one Redis server, for carts alone.
+pub(super) struct OnRedis(String);
+
+impl OnRedis {
+    /// The server that the tests of this process share; `None` when there is none and that is allowed.
+    pub(super) async fn start() -> Option<Self> {
+        let server = engines::require(engines::Redis::shared().await).unwrap()?;
+        Some(Self(server.url()))
+    }
+}
+
+async fn redis_again(options: RedisStoreOptions) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(RedisStore::connect(options).await?))
+}
+
+#[async_trait]
+impl Setup for OnRedis {
+    async fn fresh(&self) -> Result<Harness> {
+        let prefix = format!("conformance-{}", Uuid::now_v7().simple());
+        let options = RedisStoreOptions::new(self.0.as_str()).prefix(prefix);
+        let store = Arc::new(RedisStore::connect(options.clone()).await?);
+        let clock = Arc::clone(&store);
+        let harness = Harness::new(store, move |by| clock.shift_clock(by));
+        Ok(harness.opened_again(move || redis_again(options.clone())))
     }
 }

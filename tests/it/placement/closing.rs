@@ -22,14 +22,14 @@ use crate::support::key;
 use crate::support::on;
 use crate::support::until;
 
-on!([file postgres]
+on!([file postgres redis]
     a_cart_is_closed_when_its_order_is_answered
     a_cart_that_could_not_be_closed_is_closed_by_the_feed
     what_is_added_too_late_moves_to_a_new_cart
     the_effect_is_in_effect_once_however_often_it_comes
 );
 
-on!([file]
+on!([file redis]
     what_is_added_while_the_cart_is_being_closed_moves_too
     an_answer_that_is_lost_closes_the_cart_once
     the_same_key_closes_what_an_earlier_call_left_open
@@ -39,8 +39,9 @@ on!([file]
     a_quote_of_a_cart_that_moved_is_refused
     a_users_cart_goes_on_as_the_users_cart
     carts_go_on_through_several_orders
-    an_expired_cart_is_left_alone
 );
+
+on!([file] an_expired_cart_is_left_alone);
 
 async fn a_cart_is_closed_when_its_order_is_answered(ground: Ground) {
     let (shop, gate) = Site::new(ground).stocked().await;

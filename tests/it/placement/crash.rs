@@ -22,7 +22,7 @@ use crate::support::Ground;
 use crate::support::Shop;
 use crate::support::on;
 
-on!([file postgres] a_process_killed_between_two_stores_loses_nothing);
+on!([file postgres redis] a_process_killed_between_two_stores_loses_nothing);
 
 /// When the process is killed.
 #[derive(Clone, Copy, Debug)]

@@ -19,7 +19,7 @@ use crate::support::crowd;
 use crate::support::on;
 use crate::support::until;
 
-on!([file postgres]
+on!([file postgres redis]
     of_many_orders_of_one_cart_one_is_made
     nothing_is_lost_and_nothing_is_ordered_twice
 );

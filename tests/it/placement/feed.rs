@@ -25,12 +25,12 @@ use crate::support::sku;
 use crate::support::units;
 use crate::support::until;
 
-on!([file postgres]
+on!([file postgres redis]
     a_sink_is_given_the_changes_of_every_store
     after_a_restore_a_sink_begins_anew_with_every_store
 );
 
-on!([file]
+on!([file redis]
     a_unit_of_work_of_before_a_restore_of_the_other_store_runs_again
     a_place_in_a_store_that_was_left_is_begun_anew
 );

@@ -25,7 +25,7 @@ use super::cart;
 use crate::support::Ground;
 use crate::support::on;
 
-on!([file postgres] every_store_is_asked_raised_and_closed);
+on!([file postgres redis] every_store_is_asked_raised_and_closed);
 
 /// A store that is less than it could be.
 #[derive(Debug)]

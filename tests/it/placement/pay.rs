@@ -29,11 +29,11 @@ use crate::support::Shop;
 use crate::support::key;
 use crate::support::on;
 
-on!([file postgres] what_is_added_during_the_payment_moves_to_a_new_cart);
+on!([file postgres redis] what_is_added_during_the_payment_moves_to_a_new_cart);
 
 on!([file postgres] orders_apart_from_all_else_are_paid);
 
-on!([file]
+on!([file redis]
     a_cart_is_ordered_once_while_it_is_paid
     a_declined_payment_leaves_the_cart_open
     a_payment_is_settled_although_the_carts_are_gone

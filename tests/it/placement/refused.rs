@@ -19,7 +19,7 @@ use crate::support::on;
 use crate::support::sku;
 use crate::support::units;
 
-on!([file postgres]
+on!([file postgres redis]
     a_write_over_two_stores_is_refused
     reads_of_two_stores_are_checked_together
 );

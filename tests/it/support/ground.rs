@@ -13,6 +13,8 @@ use stockroom::DynamoStore;
 use stockroom::Migrate;
 use stockroom::PostgresOptions;
 use stockroom::PostgresStore;
+use stockroom::RedisStore;
+use stockroom::RedisStoreOptions;
 use stockroom::SqliteOptions;
 use stockroom::SqliteStore;
 use stockroom::Stockroom;
@@ -44,6 +46,8 @@ enum Place {
         prefix: String,
         faults: Option<DynamoFaults>,
     },
+    /// Of carts alone.
+    Redis(String),
 }
 
 fn dynamo(url: &str, prefix: &str, faults: Option<&DynamoFaults>) -> DynamoOptions {
@@ -117,6 +121,13 @@ impl Ground {
         self
     }
 
+    /// A prefix of the Redis server that all tests share, for carts alone.
+    pub(crate) async fn redis() -> Option<Self> {
+        let server = engines::require(engines::Redis::shared().await).unwrap()?;
+        let url = format!("{}?prefix=it-{}", server.url(), Uuid::now_v7().simple());
+        Some(Self::given(url, None))
+    }
+
     /// A schema of the server at this address. Its sessions are named after the schema.
     pub(crate) fn at(url: &str) -> Self {
         let schema = format!("it_{}", Uuid::now_v7().simple());
@@ -143,6 +154,7 @@ impl Ground {
     pub(crate) fn given(url: String, schema: Option<String>) -> Self {
         let place = match schema {
             Some(schema) => Place::Postgres { url, schema },
+            None if url.starts_with("redis:") => Place::Redis(url),
             None => Place::File(url),
         };
         Self { place, folder: None }
@@ -166,7 +178,7 @@ impl Ground {
     pub(crate) fn url(&self) -> &str {
         match &self.place {
             Place::Memory => "sqlite::memory:",
-            Place::File(url) | Place::Postgres { url, .. } => url,
+            Place::File(url) | Place::Redis(url) | Place::Postgres { url, .. } => url,
             Place::DynamoDb { server, .. } => server.url(),
         }
     }
@@ -174,7 +186,7 @@ impl Ground {
     pub(crate) fn schema(&self) -> Option<&str> {
         match &self.place {
             Place::Postgres { schema, .. } => Some(schema),
-            Place::Memory | Place::File(_) | Place::DynamoDb { .. } => None,
+            Place::Memory | Place::File(_) | Place::DynamoDb { .. } | Place::Redis(_) => None,
         }
     }
 
@@ -186,6 +198,11 @@ impl Ground {
     /// Whether each call takes so long that fewer of them have to do.
     pub(crate) fn is_far(&self) -> bool {
         matches!(self.place, Place::DynamoDb { .. })
+    }
+
+    /// Whether it can hold carts and nothing else.
+    pub(crate) fn is_for_carts(&self) -> bool {
+        matches!(self.place, Place::Redis(_))
     }
 
     /// Whether several shops can be opened on it.
@@ -201,6 +218,7 @@ impl Ground {
     /// A shop with so many reading connections.
     pub(crate) async fn open_with(&self, readers: u32) -> Shop {
         match &self.place {
+            Place::Redis(_) => panic!("a shop needs more than carts"),
             Place::Memory | Place::File(_) => {
                 let options = SqliteOptions::new(self.url()).readers(readers);
                 let store = Arc::new(SqliteStore::open(options).await.unwrap());
@@ -251,6 +269,10 @@ impl Ground {
                 let options = dynamo(server.url(), prefix, faults.as_ref());
                 Arc::new(DynamoStore::connect(options).await.unwrap())
             }
+            Place::Redis(url) => {
+                let options = RedisStoreOptions::from_url(url).unwrap();
+                Arc::new(RedisStore::connect(options).await.unwrap())
+            }
             Place::Postgres { url, schema } => {
                 let options = PostgresOptions::new(url).schema(schema);
                 Arc::new(PostgresStore::connect(options).await.unwrap())
@@ -273,7 +295,7 @@ impl Ground {
     pub(crate) async fn texts(&self, sql: &str) -> Vec<String> {
         match &self.place {
             Place::Memory => panic!("a shop in memory cannot be looked at from outside"),
-            Place::DynamoDb { .. } => panic!("DynamoDB does not speak SQL"),
+            Place::DynamoDb { .. } | Place::Redis(_) => panic!("this engine does not speak SQL"),
             Place::File(url) => {
                 let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
                 let rows = sqlx::query(AssertSqlSafe(sql.to_owned()))
@@ -324,14 +346,14 @@ impl Ground {
             Place::Postgres { schema, .. } => format!(
                 "SELECT table_name::text FROM information_schema.tables WHERE table_schema = '{schema}'"
             ),
-            Place::Memory | Place::File(_) | Place::DynamoDb { .. } => {
+            Place::Memory | Place::File(_) | Place::DynamoDb { .. } | Place::Redis(_) => {
                 "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'stockroom%'".to_owned()
             }
         };
         for table in self.texts(&tables).await {
             let sql = match &self.place {
                 Place::Postgres { .. } => format!("SELECT t::text FROM {table} AS t ORDER BY 1"),
-                Place::Memory | Place::File(_) | Place::DynamoDb { .. } => {
+                Place::Memory | Place::File(_) | Place::DynamoDb { .. } | Place::Redis(_) => {
                     let columns = self
                         .texts(&format!("SELECT name FROM pragma_table_info('{table}')"))
                         .await;

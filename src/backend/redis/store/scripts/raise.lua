@@ -1,0 +1,2 @@
+-- The next epoch.
+return redis.call('INCR', key())
