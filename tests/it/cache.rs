@@ -8,6 +8,7 @@ mod crowded;
 mod cutter;
 mod down;
 mod dying;
+mod hints;
 mod listings;
 mod loads;
 mod moves;

@@ -100,7 +100,13 @@ async fn a_slow_load_goes_on_while_its_readers_are_given_what_is_old() {
             assert_eq!(shop.products().require(mug.id).await.unwrap(), mug);
         }
         let stats = shop.cache().stats();
-        assert_eq!((stats.stale_served, stats.loads), (3, 1), "{stats:?}");
+        // One that comes as another one is answered is given the same answer.
+        assert_eq!(
+            (stats.stale_served + stats.waited, stats.loads),
+            (3, 1),
+            "{stats:?}"
+        );
+        assert!(stats.stale_served > 0, "{stats:?}");
         assert_eq!(store.loads.count(), 2, "one load, which goes on");
         store.loads.open_gate();
         until("what was loaded meanwhile", async || {
