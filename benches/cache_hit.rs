@@ -1,11 +1,13 @@
 //! A hit in process through `shop.products().get`, beside the map that it is kept in and a `HashMap` behind a lock.
 //!
 //! ```text
-//! cargo bench --features full --bench cache_hit              # one key, 100,000 keys, two tasks
-//! cargo bench --features full --bench cache_hit -- --test    # once, with few keys
+//! cargo bench --features full --bench cache_hit              # writes docs/benchmarks/cache_hit.md
+//! cargo bench --features full --bench cache_hit -- --quick   # with few keys, writes nothing
 //! ```
 //!
 //! Fails where a hit allocates.
+
+mod cached;
 
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -14,6 +16,11 @@ use std::sync::RwLock;
 use std::time::Duration;
 use std::time::Instant;
 
+use cached::Chart;
+use cached::Group;
+use cached::Machine;
+use cached::Result;
+use cached::Table;
 use quick_cache::sync::Cache as RawCache;
 use stats_alloc::INSTRUMENTED_SYSTEM;
 use stats_alloc::Region;
@@ -26,8 +33,6 @@ use stockroom::NewProduct;
 use stockroom::Product;
 use stockroom::ProductId;
 use stockroom::Stockroom;
-
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
@@ -51,8 +56,7 @@ struct Places {
 }
 
 fn main() -> Result<()> {
-    let is_test = std::env::args().any(|argument| argument == "--test" || argument == "--quick");
-    let pace = match is_test {
+    let pace = match cached::is_quick() {
         true => Pace {
             keys: 500,
             reads: 20_000,
@@ -69,18 +73,28 @@ fn main() -> Result<()> {
     runtime.block_on(run(pace))
 }
 
+/// The value in the middle.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// One line of the table: nanoseconds a hit by each way.
+struct Line {
+    name: String,
+    ways: [f64; 3],
+}
+
 async fn run(pace: Pace) -> Result<()> {
     let places = Arc::new(fill(pace.keys).await?);
     no_allocation(&places).await?;
-    println!(
-        "{:<26} {:>12} {:>12} {:>12}",
-        "ns a hit (median)", "shop", "quick_cache", "HashMap"
-    );
+    let every = cached::grouped(pace.keys as f64);
+    let mut lines = Vec::new();
     for (name, keys, tasks) in [
-        ("one key", 1, 1),
-        ("every key", pace.keys, 1),
-        ("one key, two tasks", 1, 2),
-        ("every key, two tasks", pace.keys, 2),
+        ("one key".to_owned(), 1, 1),
+        (format!("{every} keys"), pace.keys, 1),
+        ("one key, two tasks".to_owned(), 1, 2),
+        (format!("{every} keys, two tasks"), pace.keys, 2),
     ] {
         let mut rounds = [Vec::new(), Vec::new(), Vec::new()];
         for round in 0..ROUNDS {
@@ -89,22 +103,81 @@ async fn run(pace: Pace) -> Result<()> {
                 rounds[way].push(round_of(&places, (way, keys, tasks), pace.reads).await?);
             }
         }
-        let [shop, raw, locked] = rounds.map(median);
-        println!("{name:<26} {shop:>12.1} {raw:>12.1} {locked:>12.1}");
+        let ways = rounds.map(median);
+        lines.push(Line { name, ways });
     }
     let stats = places.shop.cache().stats();
-    println!(
-        "{} hits in process, {} loads, {} entries",
-        stats.hits_in_process, stats.loads, stats.entries
-    );
     places.shop.close().await;
+    let mut machine = Machine::look();
+    machine.add(
+        "the shop's tier",
+        format!(
+            "{} entries, {} MB by its own count",
+            stats.entries,
+            stats.bytes / 1_000_000
+        ),
+    );
+    println!("{}\n{}", table(&lines).text(), machine.markdown());
+    if !cached::is_quick() {
+        cached::write_report("cache_hit", &markdown(&lines, &machine, pace), &chart(&lines))?;
+    }
     Ok(())
 }
 
-/// The median of a way's rounds.
-fn median(mut rounds: Vec<f64>) -> f64 {
-    rounds.sort_by(f64::total_cmp);
-    rounds[rounds.len() / 2]
+fn table(lines: &[Line]) -> Table {
+    let mut table = Table::new(&[
+        "ns a hit",
+        "stockroom",
+        "quick_cache",
+        "HashMap, RwLock",
+        "stockroom − quick_cache",
+        "stockroom ÷ quick_cache",
+    ]);
+    for Line {
+        name,
+        ways: [shop, raw, locked],
+    } in lines
+    {
+        table.row(vec![
+            name.clone(),
+            format!("{shop:.1}"),
+            format!("{raw:.1}"),
+            format!("{locked:.1}"),
+            format!("{:.1}", shop - raw),
+            format!("{:.2}", shop / raw),
+        ]);
+    }
+    table
+}
+
+fn chart(lines: &[Line]) -> String {
+    let group = |line: &Line| Group {
+        name: line.name.clone(),
+        values: line.ways.to_vec(),
+    };
+    let chart = Chart {
+        title: "Nanoseconds a hit in process (less is better)",
+        series: vec!["stockroom", "quick_cache", "HashMap behind a lock"],
+        groups: lines.iter().map(group).collect(),
+    };
+    chart.svg()
+}
+
+fn markdown(lines: &[Line], machine: &Machine, pace: Pace) -> String {
+    format!(
+        "# A hit in process\n\nWritten by `cargo bench --features full --bench cache_hit`; every run replaces it.\n\n\
+         ![Nanoseconds a hit in process](cache_hit.svg)\n\n{}\n\
+         - **stockroom**: `shop.products().get(id).await` of a product that this process keeps: expiry, generation and proof of \
+         news are looked at, the hit is counted.\n\
+         - **quick_cache**: `cache.get(&id)` of the same `Arc<Product>`, which is never dropped for anybody's write.\n\
+         - **HashMap, RwLock**: the same `Arc` cloned under a read lock of the standard library.\n\
+         - Medians of {ROUNDS} rounds in turns, {} hits a task and round, in strides so that neighbours are not read one after the other. Of two \
+         tasks the time is that of each, on a processor of its own if the machine has two that are free.\n\
+         - A thousand hits allocate nothing: the run fails otherwise (a counting allocator).\n\n{}",
+        table(lines).markdown(),
+        cached::grouped(pace.reads as f64),
+        machine.markdown()
+    )
 }
 
 async fn fill(keys: usize) -> Result<Places> {

@@ -40,6 +40,7 @@ use stockroom::spi::cache::LoadWhen;
 use stockroom::spi::cache::NOTHING_WRITTEN;
 use stockroom::spi::cache::Renewed;
 use stockroom::spi::cache::SharedCache;
+use stockroom::spi::cache::TagGeneration;
 use stockroom::spi::cache::Writer;
 use stockroom::testkit::cache;
 use stockroom::testkit::cache::CacheHarness;
@@ -57,6 +58,7 @@ struct Drawer {
 #[derive(Debug, Default)]
 struct Shared {
     slots: Mutex<HashMap<CacheKey, Slot>>,
+    tags: Mutex<HashMap<CacheKey, TagGeneration>>,
     tokens: AtomicU64,
 }
 
@@ -106,6 +108,11 @@ impl Drawer {
             return Err(Error::new(ErrorKind::Timeout, "too late"));
         }
         Ok(self.shared.slots.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn tags(&self, deadline: Deadline) -> Result<MutexGuard<'_, HashMap<CacheKey, TagGeneration>>> {
+        drop(self.slots(deadline)?);
+        Ok(self.shared.tags.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn token(&self) -> LeaseToken {
@@ -194,6 +201,26 @@ impl SharedCache for Drawer {
                 slot.stale_until = Some(Instant::now() + how.stale_for);
             }
         }
+        Ok(())
+    }
+
+    async fn tags(&self, tags: &[CacheKey], deadline: Deadline) -> Result<Vec<TagGeneration>> {
+        let mut known = self.tags(deadline)?;
+        let of = |tag: &CacheKey| match known.get(tag) {
+            Some(generation) => Ok(*generation),
+            None => {
+                let new = TagGeneration::random()?;
+                known.insert(tag.clone(), new);
+                Ok(new)
+            }
+        };
+        tags.iter().map(of).collect()
+    }
+
+    async fn raise(&self, tags: &[CacheKey], deadline: Deadline) -> Result<()> {
+        // One that is not known gets a new generation when it is asked for.
+        let mut known = self.tags(deadline)?;
+        known.retain(|tag, _| !tags.contains(tag));
         Ok(())
     }
 

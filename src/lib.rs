@@ -58,6 +58,7 @@ pub use cache::CacheStats;
 pub use cache::Consistency;
 pub use cache::OnCacheDown;
 pub use cache::ShopCache;
+pub use cache::StockHint;
 pub use cache::Strategy;
 pub use cache::Tiers;
 pub use changes::Changes;

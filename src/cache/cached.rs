@@ -13,6 +13,7 @@ use super::flights::Flights;
 use super::flights::Joined;
 use super::flights::landed;
 use super::keys::Names;
+use super::leased::Lease;
 use super::loader::Loadable;
 use super::policy::CachePolicy;
 use super::policy::Strategy;
@@ -20,7 +21,6 @@ use super::policy::random;
 use super::remote::Remote;
 use super::stats::Counters;
 use super::stats::add;
-use super::stats::add_time;
 use super::tasks::Tasks;
 use super::tier::Local;
 use crate::error::Error;
@@ -42,10 +42,10 @@ use crate::spi::store::Store;
 pub(super) const LEASE: Duration = Duration::from_secs(3);
 
 /// How long a reader waits for what another process loads before it asks the store itself.
-const WAIT: Duration = Duration::from_secs(1);
+pub(super) const WAIT: Duration = Duration::from_secs(1);
 
 /// Pauses between looks while another process loads.
-const LOOKS: Backoff = Backoff::new(Duration::from_millis(4), Duration::from_millis(50));
+pub(super) const LOOKS: Backoff = Backoff::new(Duration::from_millis(4), Duration::from_millis(50));
 
 /// Loads that may vanish, by a panic, before a caller gives up.
 const ATTEMPTS: usize = 2;
@@ -236,6 +236,10 @@ impl<T: Loadable> Kept<T> {
         };
         let (key, patience) = (self.key(id), deadline.min(WAIT));
         let (mut when, mut looks) = (LoadWhen::Missing, 0);
+        let soft = self
+            .policy
+            .is_soft()
+            .then(|| deadline.min(self.policy.soft_timeout));
         loop {
             let ask = Acquire { lease: LEASE, when };
             let answer = remote.acquire(std::slice::from_ref(&key), ask, deadline).await;
@@ -256,23 +260,18 @@ impl<T: Loadable> Kept<T> {
                     // Neither the shared tier nor this process may keep what is being written.
                     return self.load(id, deadline).await.map(|(value, _)| value);
                 }
-                Some(Acquired::Busy { .. }) if !patience.is_over() => {
+                Some(Acquired::Busy { stale }) if !patience.is_over() => {
+                    if soft.is_some_and(Deadline::is_over)
+                        && let Some(old) = self.old(stale.as_deref())
+                    {
+                        return Ok(old);
+                    }
                     tokio::time::sleep(LOOKS.next(looks)).await;
                     looks += 1;
                 }
                 Some(Acquired::Lease { token, floor, stale }) => {
-                    let loaded = self.load(id, deadline).await;
-                    let (value, cost) = match loaded {
-                        Ok(loaded) => loaded,
-                        Err(error) => return self.stale(stale.as_deref(), error),
-                    };
-                    add(&self.counters.loads);
-                    let keep = self.drawn(&value);
-                    if let Some(fill) = self.to_fill((&value, cost), (token, floor), keep) {
-                        remote.fill(vec![(key, fill)], deadline).await;
-                    }
-                    self.keep(id, (&value, keep), generation);
-                    return Ok(value);
+                    let lease = Lease { key, token, floor };
+                    return self.load_leased(id, generation, (lease, stale), deadline).await;
                 }
                 Some(Acquired::Busy { .. }) | None => break,
             }
@@ -288,27 +287,14 @@ impl<T: Loadable> Kept<T> {
         Ok(value)
     }
 
-    async fn load(&self, id: Uuid, deadline: Deadline) -> Result<(Option<Arc<T>>, Duration)> {
+    pub(super) async fn load(&self, id: Uuid, deadline: Deadline) -> Result<(Option<Arc<T>>, Duration)> {
         let start = Instant::now();
         let ids = [id];
         let loaded = T::load(&*self.store, &ids, deadline);
         let mut loaded = deadline.bound(loaded).await.unwrap_or_else(|| Err(late()))?;
         let took = start.elapsed();
-        add_time(&self.counters.load_micros, took);
+        self.counters.loaded(took);
         Ok((loaded.pop().flatten(), took))
-    }
-
-    /// The old value where the store does not answer and the policy allows it.
-    fn stale(&self, stale: Option<&[u8]>, error: Error) -> Result<Option<Arc<T>>> {
-        let is_down = matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout);
-        let allowed = is_down && !self.policy.stale_for().is_zero();
-        match stale.filter(|_| allowed).and_then(codec::decode::<T>) {
-            Some(decoded) => {
-                add(&self.counters.stale_served);
-                Ok(decoded.value.map(Arc::new))
-            }
-            None => Err(error),
-        }
     }
 
     /// How long this value is to be kept.

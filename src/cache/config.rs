@@ -47,7 +47,10 @@ pub struct Cache {
     pub(super) capacity: u64,
     pub(super) products: CachePolicy,
     pub(super) carts: CachePolicy,
+    pub(super) listings: Option<CachePolicy>,
     pub(super) on_cache_down: OnCacheDown,
+    pub(super) hints: Duration,
+    pub(super) hold_margin: Duration,
     pub(super) read: Duration,
     pub(super) write: Duration,
     pub(super) audit_one_in: u64,
@@ -62,7 +65,14 @@ impl Cache {
             capacity: 64 * 1024 * 1024,
             products: CachePolicy::new(),
             carts: CachePolicy::new().tiers(Tiers::Shared),
+            listings: Some(
+                CachePolicy::new()
+                    .tiers(Tiers::Shared)
+                    .keep(Duration::from_secs(60)),
+            ),
             on_cache_down: OnCacheDown::default(),
+            hints: Duration::from_secs(2),
+            hold_margin: Duration::from_secs(20),
             read: Duration::from_millis(100),
             write: Duration::from_secs(1),
             audit_one_in: 8192,
@@ -106,9 +116,39 @@ impl Cache {
         self
     }
 
+    /// How pages of lists of products are kept: in the shared tier or not at all, for a minute unless told otherwise.
+    ///
+    /// - `Invalidate`: nothing older than an invalidation that has returned; `Ttl`: as old as the time that they are kept.
+    /// - Lists of what is in stock are never kept.
+    pub fn listings(mut self, policy: CachePolicy) -> Self {
+        self.listings = Some(policy);
+        self
+    }
+
+    /// Keeps no pages of lists: a write of products then need not read where they belong now.
+    pub fn without_listings(mut self) -> Self {
+        self.listings = None;
+        self
+    }
+
+    /// How long `inventory().hints` may tell what it once read, in this process; 2 s unless told otherwise, zero for never.
+    pub fn hints(mut self, keep: Duration) -> Self {
+        self.hints = keep;
+        self
+    }
+
     /// What happens to a write of `Strict` aggregates whose keys cannot be held; it fails unless told otherwise.
     pub fn on_cache_down(mut self, what: OnCacheDown) -> Self {
         self.on_cache_down = what;
+        self
+    }
+
+    /// How long the holds of a `Strict` write last beyond its deadline; 20 s unless told otherwise, at least 100 ms.
+    ///
+    /// - While the write is under way they are lengthened. When its process dies its keys are held for as long, and readers go
+    ///   to the store: shorter is cheaper then, longer covers a process that stands still.
+    pub fn hold_margin(mut self, margin: Duration) -> Self {
+        self.hold_margin = margin.max(Duration::from_millis(100));
         self
     }
 
@@ -136,6 +176,14 @@ impl Cache {
 
     /// Refuses what cannot be kept.
     pub(super) fn check(&self) -> Result<()> {
+        if self
+            .listings
+            .is_some_and(|policy| policy.consistency == Consistency::Strict)
+        {
+            return Err(config(
+                "pages of lists cannot be Strict, for nobody can hold all that may come to be listed: use Invalidate".to_owned(),
+            ));
+        }
         for (what, policy) in [("products", &self.products), ("carts", &self.carts)] {
             if policy.consistency != Consistency::Strict {
                 continue;

@@ -1,9 +1,16 @@
-//! Names of entries: namespace, epoch, aggregate, id.
+//! Names of entries: namespace, epoch, aggregate, id; and those of pages and tags.
 
+use std::fmt::Write;
+
+use sha2::Digest;
+use sha2::Sha256;
 use uuid::Uuid;
 
 use crate::model::Aggregate;
+use crate::model::PageRequest;
+use crate::model::Slug;
 use crate::spi::cache::CacheKey;
+use crate::spi::store::ProductQuery;
 
 /// How the entries of one shop are named.
 ///
@@ -27,6 +34,25 @@ impl Names {
         )
     }
 
+    /// A page of a list of products, by everything that was asked.
+    pub(super) fn page(&self, query: &ProductQuery, page: &PageRequest, epoch: i64) -> CacheKey {
+        let asked = format!("{query:?} {page:?}");
+        let mut name = String::with_capacity(32);
+        for byte in Sha256::digest(asked).iter().take(16) {
+            // Writing to a string cannot fail.
+            let _ = write!(name, "{byte:02x}");
+        }
+        CacheKey::new(&self.namespace, &format!("page.{epoch}"), &name)
+    }
+
+    /// What is raised when a product of this category changes; without one, when any product does.
+    pub(super) fn tag(&self, category: Option<&Slug>, epoch: i64) -> CacheKey {
+        match category {
+            Some(category) => CacheKey::new(&self.namespace, &format!("category.{epoch}"), category.as_str()),
+            None => CacheKey::new(&self.namespace, &format!("tag.{epoch}"), "products"),
+        }
+    }
+
     /// What a name stands for, if it is one of this shop's.
     pub(super) fn parse(&self, name: &str) -> Option<(Aggregate, Uuid)> {
         let mine = CacheKey::new(&self.namespace, "x", "x");
@@ -40,6 +66,24 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_page_has_a_name_of_its_own_and_is_no_aggregate() {
+        let names = Names::new("shop".to_owned());
+        let (all, mugs) = (
+            ProductQuery::new(),
+            ProductQuery::new().category(Slug::new("mugs").unwrap()),
+        );
+        let (some, more) = (PageRequest::default(), PageRequest::new(51).unwrap());
+        let pages =
+            [(&all, &some), (&all, &more), (&mugs, &some)].map(|(query, page)| names.page(query, page, 3));
+        let later = names.page(&all, &some, 4);
+        let distinct: std::collections::BTreeSet<_> = pages.iter().chain([&later]).collect();
+        assert_eq!(distinct.len(), 4);
+        assert!(pages.iter().all(|page| names.parse(page.as_str()).is_none()));
+        let category = Slug::new("products").unwrap();
+        assert_ne!(names.tag(Some(&category), 3), names.tag(None, 3));
+    }
 
     #[test]
     fn names_are_understood_and_those_of_others_are_not() {

@@ -13,7 +13,6 @@ use super::cached::late;
 use super::loader::Loadable;
 use super::remote::Remote;
 use super::stats::add;
-use super::stats::add_time;
 use crate::error::Result;
 use crate::model::Version;
 use crate::resilience::Deadline;
@@ -161,7 +160,7 @@ impl<T: Loadable> Kept<T> {
         let loaded = T::load(&*self.store, &ids, deadline);
         let loaded = deadline.bound(loaded).await.unwrap_or_else(|| Err(late()))?;
         let took = start.elapsed();
-        add_time(&self.counters.load_micros, took);
+        self.counters.loaded(took);
         let mut fills = Vec::new();
         for (
             Wanted {

@@ -5,6 +5,7 @@
 //! ([`sink`]). News of other processes' writes comes by push or from the feed ([`front`], [`tail`]), and what is kept here is
 //! served only while the news is known to be complete.
 
+mod aliases;
 mod audit;
 mod breaker;
 mod cached;
@@ -13,11 +14,19 @@ mod codec;
 mod config;
 mod flights;
 mod front;
+mod hints;
+mod holds;
 mod keys;
+mod leased;
+mod listings;
 mod loader;
 mod many;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod observer;
+mod open;
 mod policy;
+mod products;
 mod remote;
 mod shop;
 mod sink;
@@ -29,6 +38,7 @@ mod tier;
 mod writer;
 
 pub use config::Cache;
+pub use hints::StockHint;
 pub use observer::OnCacheDown;
 pub use policy::CachePolicy;
 pub use policy::Consistency;
@@ -38,4 +48,12 @@ pub use shop::ShopCache;
 pub use stats::CacheStats;
 
 pub(crate) use cached::Cached;
+pub(crate) use hints::StockHints;
+pub(crate) use products::ProductCache;
 pub(crate) use stores::Stores;
+
+/// The product of a payload, as it is read here.
+#[cfg(feature = "testkit")]
+pub(crate) fn decode_product(payload: &[u8]) -> Option<crate::model::Product> {
+    codec::decode(payload)?.value
+}

@@ -1,9 +1,6 @@
 //! The cache's part in every write: keys are held before it where that is promised, and invalidated after it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -12,6 +9,10 @@ use futures_util::future::join_all;
 use uuid::Uuid;
 
 use super::front::Front;
+use super::holds::Held;
+use super::holds::Holds;
+use super::holds::Which;
+use super::listings::Listings;
 use super::policy::CachePolicy;
 use super::policy::Consistency;
 use super::policy::Strategy;
@@ -24,6 +25,7 @@ use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::model::Aggregate;
+use crate::model::ProductId;
 use crate::model::RowKey;
 use crate::resilience::Deadline;
 use crate::spi::cache::CacheKey;
@@ -34,9 +36,6 @@ use crate::spi::cache::Writer;
 use crate::spi::store::Aborted;
 use crate::spi::store::CommitObserver;
 use crate::spi::store::Committed;
-
-/// How long a hold outlives the deadline of its write: a commit that was taken may still be on its way then.
-const HOLD_MARGIN: Duration = Duration::from_secs(20);
 
 /// How long a floor is remembered.
 pub(super) const HOLDOFF: Duration = Duration::from_secs(15);
@@ -61,24 +60,14 @@ pub(super) struct Binding {
     pub(super) front: Arc<Front>,
     pub(super) remote: Option<Arc<Remote>>,
     pub(super) policies: Vec<(Aggregate, CachePolicy)>,
+    pub(super) listings: Option<Listings>,
     pub(super) stores: Stores,
     pub(super) on_cache_down: OnCacheDown,
     pub(super) rewrites: Rewrites,
     pub(super) counters: Arc<Counters>,
-    pub(super) holds: Mutex<HashMap<CacheKey, Vec<Held>>>,
-}
-
-/// A hold of one of this process's writes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Held {
-    writer: Writer,
-    until: Instant,
-}
-
-/// Which of a key's holds.
-enum Which {
-    First,
-    Last,
+    pub(super) holds: Arc<Holds>,
+    /// How long a hold outlives the deadline of its write.
+    pub(super) margin: Duration,
 }
 
 impl Binding {
@@ -104,29 +93,13 @@ impl Binding {
             .collect()
     }
 
-    /// Takes one of this process's holds of a key off its list.
-    ///
-    /// - A commit does not tell which hold was its own. The one that ends first is taken where a hold is given up: whatever
-    ///   write is still under way is then covered by one that lasts longer than its own.
-    fn take(&self, key: &CacheKey, which: Which) -> Option<Writer> {
-        let mut holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = holds.get_mut(key)?;
-        let order = held.iter().enumerate();
-        let (index, _) = match which {
-            Which::First => order.min_by_key(|(_, held)| held.until)?,
-            Which::Last => order.max_by_key(|(_, held)| held.until)?,
-        };
-        let writer = held.swap_remove(index).writer;
-        if held.is_empty() {
-            holds.remove(key);
-        }
-        Some(writer)
-    }
-
-    fn note(&self, keys: &[CacheKey], held: Held) {
-        let mut holds = self.holds.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in keys {
-            holds.entry(key.clone()).or_default().push(held);
+    /// Makes the lists out of date on which these products are, or should be.
+    async fn outdate_lists(&self, products: &[ProductId]) {
+        let Some(listings) = &self.listings else { return };
+        let Some(remote) = &self.remote else { return };
+        // The write is done: its caller waits for no more than it would for the cache.
+        if let Err(error) = listings.changed(products, Deadline::within(remote.write)).await {
+            tracing::warn!(kind = ?error.kind(), "lists could not be told of a write; the change feed repeats it");
         }
     }
 
@@ -174,13 +147,13 @@ impl CommitObserver for Binding {
         let Some(remote) = self.remote.as_ref().filter(|_| !keys.is_empty()) else {
             return Ok(());
         };
-        let (writer, lasts) = (Writer::random()?, deadline.remaining() + HOLD_MARGIN);
+        let (writer, lasts) = (Writer::random()?, deadline.remaining() + self.margin);
         let until = Instant::now() + lasts;
         let outcome = remote.hold(&keys, (writer, lasts), deadline).await;
         match outcome {
             Ok(()) => {
                 add(&self.counters.holds);
-                self.note(&keys, Held { writer, until });
+                self.holds.note(&keys, Held { writer, until });
                 Ok(())
             }
             Err(_) if self.on_cache_down == OnCacheDown::Proceed => {
@@ -208,11 +181,16 @@ impl CommitObserver for Binding {
             .collect();
         let what = written.iter().map(|(aggregate, id, version, policy)| {
             let key = self.key(*aggregate, *id);
-            let writer = self.take(&key, Which::First);
+            let writer = self.holds.take(&key, Which::First);
             let version = *version;
             (Invalidation { key, version }, writer, policy.stale_for())
         });
         self.invalidate(what.collect()).await;
+        let products = written
+            .iter()
+            .filter(|(aggregate, ..)| *aggregate == Aggregate::Product);
+        let products: Vec<_> = products.map(|(_, id, ..)| ProductId::from(*id)).collect();
+        self.outdate_lists(&products).await;
         // After the shared tier: what is read from there in between is not to be kept here.
         for (aggregate, id, _, policy) in written {
             self.front.drop_one(aggregate, id);
@@ -227,9 +205,9 @@ impl CommitObserver for Binding {
         for key in self.strict_keys(keys) {
             match why {
                 // It may have been written: the hold is over when no such write can come any more.
-                Aborted::Unknown => drop(self.take(&key, Which::Last)),
+                Aborted::Unknown => drop(self.holds.take(&key, Which::Last)),
                 _ => {
-                    let Some(writer) = self.take(&key, Which::First) else {
+                    let Some(writer) = self.holds.take(&key, Which::First) else {
                         continue;
                     };
                     let version = NOTHING_WRITTEN;

@@ -74,6 +74,9 @@ pub struct CachePolicy {
     pub keep_absent: Duration,
     /// How long a value that is over is given when the store cannot be asked; zero, which is never, unless told otherwise.
     pub stale_if_error: Duration,
+    /// How long a reader waits for a load before it is given a value that is over, where `stale_if_error` keeps one; the load
+    /// goes on. Zero, which is for as long as it takes, unless told otherwise.
+    pub soft_timeout: Duration,
 }
 
 impl Default for CachePolicy {
@@ -86,6 +89,7 @@ impl Default for CachePolicy {
             jitter: 0.1,
             keep_absent: Duration::from_secs(30),
             stale_if_error: Duration::ZERO,
+            soft_timeout: Duration::ZERO,
         }
     }
 }
@@ -146,12 +150,26 @@ impl CachePolicy {
         self
     }
 
+    /// How long a reader waits for a load before it is given what `stale_if_error` keeps; zero for as long as it takes.
+    ///
+    /// - What was dropped by a write is given as well, to the process that wrote too: for values that may be old by this much.
+    #[must_use]
+    pub fn soft_timeout(mut self, timeout: Duration) -> Self {
+        self.soft_timeout = timeout;
+        self
+    }
+
     /// How long values are kept as stale.
     pub(super) fn stale_for(&self) -> Duration {
         match self.consistency {
             Consistency::Strict => Duration::ZERO,
             _ => self.stale_if_error,
         }
+    }
+
+    /// Whether a reader may be given what is old while a load goes on.
+    pub(super) fn is_soft(&self) -> bool {
+        !self.soft_timeout.is_zero() && !self.stale_for().is_zero()
     }
 
     /// Whether values are kept in this process. Nobody in this process hears of a hold.

@@ -21,7 +21,9 @@ use crate::spi::cache::Fill;
 use crate::spi::cache::Filled;
 use crate::spi::cache::Invalidate;
 use crate::spi::cache::Invalidation;
+use crate::spi::cache::Renewed;
 use crate::spi::cache::SharedCache;
+use crate::spi::cache::TagGeneration;
 use crate::spi::cache::Writer;
 
 /// A call that takes longer counts as slow.
@@ -101,6 +103,16 @@ impl Remote {
         self.timed(self.cache.hold(keys, hold, deadline)).await
     }
 
+    /// Lengthens a writer's holds, breaker or not.
+    pub(super) async fn renew(
+        &self,
+        keys: &[CacheKey],
+        hold: (Writer, Duration),
+        deadline: Deadline,
+    ) -> Result<Renewed> {
+        self.timed(self.cache.renew(keys, hold, deadline)).await
+    }
+
     /// Invalidates; a failure is counted for each key.
     pub(super) async fn invalidate(
         &self,
@@ -115,6 +127,23 @@ impl Remote {
             Err(_) => &self.counters.invalidations_failed,
         };
         counter.fetch_add(what.len() as u64, Ordering::Relaxed);
+        outcome
+    }
+
+    pub(super) async fn tags(&self, tags: &[CacheKey], deadline: Deadline) -> Result<Vec<TagGeneration>> {
+        let deadline = deadline.min(self.read);
+        self.asked(self.cache.tags(tags, deadline)).await
+    }
+
+    /// Raises tags; a failure is counted for each.
+    pub(super) async fn raise(&self, tags: &[CacheKey], deadline: Deadline) -> Result<()> {
+        let deadline = deadline.min(self.write);
+        let outcome = self.asked(self.cache.raise(tags, deadline)).await;
+        let counter = match outcome {
+            Ok(()) => &self.counters.tags_raised,
+            Err(_) => &self.counters.tags_failed,
+        };
+        counter.fetch_add(tags.len() as u64, Ordering::Relaxed);
         outcome
     }
 

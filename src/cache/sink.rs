@@ -6,12 +6,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::front::Front;
+use super::listings::Listings;
 use super::observer::HOLDOFF;
 use super::policy::CachePolicy;
 use super::remote::Remote;
 use super::stores::Stores;
 use crate::error::Result;
 use crate::model::Aggregate;
+use crate::model::ProductId;
 use crate::model::Version;
 use crate::resilience::Deadline;
 use crate::spi::cache::Follower;
@@ -26,6 +28,7 @@ pub(super) struct CacheSink {
     pub(super) front: Arc<Front>,
     pub(super) remote: Arc<Remote>,
     pub(super) policies: Vec<(Aggregate, CachePolicy)>,
+    pub(super) listings: Option<Listings>,
     pub(super) stores: Stores,
 }
 
@@ -60,6 +63,13 @@ impl ChangeSink for CacheSink {
             };
             // Not through the breaker: the relay waits, and comes again until it is done.
             self.remote.cache.invalidate(&what, how, deadline).await?;
+        }
+        if let Some(listings) = &self.listings {
+            let products = newest
+                .keys()
+                .filter(|(aggregate, _)| *aggregate == Aggregate::Product);
+            let products: Vec<_> = products.map(|(_, id)| ProductId::from(*id)).collect();
+            listings.changed(&products, deadline).await?;
         }
         for (aggregate, id) in newest.into_keys() {
             self.front.drop_one(aggregate, id);

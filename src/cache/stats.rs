@@ -59,6 +59,8 @@ macro_rules! counters {
         pub struct CacheStats {
             /// Reads that were answered in this process.
             pub hits_in_process: u64,
+            /// SKUs whose stock was told as a hint, from this process.
+            pub hints_in_process: u64,
             $($(#[$meta])* pub $name: u64,)*
             /// Values that are kept in this process.
             pub entries: u64,
@@ -66,9 +68,20 @@ macro_rules! counters {
             pub bytes: u64,
         }
 
+        #[cfg(feature = "metrics")]
+        impl CacheStats {
+            /// Every count with its name.
+            pub(super) fn each(&self, mut tell: impl FnMut(&'static str, u64)) {
+                tell("hits_in_process", self.hits_in_process);
+                tell("hints_in_process", self.hints_in_process);
+                $(tell(stringify!($name), self.$name);)*
+            }
+        }
+
         #[derive(Debug, Default)]
         pub(super) struct Counters {
             pub(super) hits: Hits,
+            pub(super) hints: Hits,
             $(pub(super) $name: AtomicU64,)*
         }
 
@@ -77,6 +90,7 @@ macro_rules! counters {
             pub(super) fn stats(&self) -> CacheStats {
                 CacheStats {
                     hits_in_process: self.hits.sum(),
+                    hints_in_process: self.hints.sum(),
                     $($name: self.$name.load(Ordering::Relaxed),)*
                     entries: 0,
                     bytes: 0,
@@ -107,20 +121,38 @@ counters! {
     fills_below_floor,
     /// Values not stored for their length.
     fills_too_large,
+    /// Values that had to go from this process for others, or were too large for it.
+    evictions,
     /// Values that were damaged, or of another version of the crate.
     foreign,
-    /// Values loaded again before their time.
+    /// Values loaded again before their time, or while their reader was given the old one.
     refreshes,
     /// Keys invalidated by writes of this process.
     invalidations,
     /// Keys whose invalidation failed: the change feed repeats it.
     invalidations_failed,
+    /// Pages of lists that the shared tier had.
+    lists_hit,
+    /// Pages of lists that were loaded and kept.
+    lists_loaded,
+    /// Pages of lists that were found and were out of date.
+    lists_outdated,
+    /// Pages of lists that went to the store: lists that are not kept, or the shared tier did not answer.
+    lists_bypassed,
+    /// Tags raised by writes of this process.
+    tags_raised,
+    /// Tags that could not be raised: the change feed repeats it.
+    tags_failed,
     /// Writes that held keys.
     holds,
     /// Writes that could not hold their keys.
     holds_failed,
     /// Writes that went on without holding their keys.
     holds_skipped,
+    /// Times that the holds of a write were lengthened, for it took longer than its deadline.
+    holds_renewed,
+    /// Of those, times that a hold had been over before: what was read meanwhile may have been kept.
+    holds_lapsed,
     /// Keys that other processes invalidated, as this one was told.
     told,
     /// Times that everything in this process was dropped because something may have been missed.
@@ -153,6 +185,12 @@ pub(super) fn add(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-pub(super) fn add_time(counter: &AtomicU64, took: Duration) {
-    counter.fetch_add(u64::try_from(took.as_micros()).unwrap_or(0), Ordering::Relaxed);
+impl Counters {
+    /// A load, by one key or a batch, took so long.
+    pub(super) fn loaded(&self, took: Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(0);
+        self.load_micros.fetch_add(micros, Ordering::Relaxed);
+        #[cfg(feature = "metrics")]
+        super::metrics::loaded(took);
+    }
 }

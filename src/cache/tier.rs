@@ -6,6 +6,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use quick_cache::DefaultHashBuilder;
+use quick_cache::Lifecycle;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use uuid::Uuid;
@@ -13,6 +15,8 @@ use uuid::Uuid;
 use super::clock::CoarseClock;
 use super::clock::millis;
 use super::codec::Cacheable;
+use super::stats::Counters;
+use super::stats::add;
 
 /// Keys that share a generation: one in so many is dropped with another.
 const GENERATIONS: usize = 4096;
@@ -51,11 +55,16 @@ impl Generations {
     }
 }
 
+/// Milliseconds of the clock that are one in a slot: the fewer bytes it has, the fewer a hit has to fetch. Past two years of a
+/// process nothing is kept any more.
+const GRAIN: u64 = 16;
+
 /// What is kept of one key.
 #[derive(Debug)]
 struct Slot<T> {
     value: Option<Arc<T>>,
-    until: u64,
+    /// In grains, rounded down.
+    until: u32,
     generation: u32,
 }
 
@@ -75,6 +84,18 @@ impl<T: Cacheable> Weighter<Uuid, Slot<T>> for ByBytes {
     fn weight(&self, _: &Uuid, slot: &Slot<T>) -> u64 {
         let value = slot.value.as_deref().map_or(0, Cacheable::weight);
         (OVERHEAD + value) as u64
+    }
+}
+
+/// Counts what had to go for others.
+#[derive(Clone, Debug)]
+struct Evictions(Arc<Counters>);
+
+impl<T> Lifecycle<Uuid, Slot<T>> for Evictions {
+    type RequestState = ();
+
+    fn on_evict(&self, (): &mut (), _: Uuid, _: Slot<T>) {
+        add(&self.0.evictions);
     }
 }
 
@@ -116,7 +137,7 @@ impl<T: Cacheable> Drops for Local<T> {
 /// The values of one aggregate.
 #[derive(Debug)]
 pub(super) struct Tier<T: Cacheable> {
-    kept: Cache<Uuid, Slot<T>, ByBytes>,
+    kept: Cache<Uuid, Slot<T>, ByBytes, DefaultHashBuilder, Evictions>,
     generations: Arc<Generations>,
     clock: Arc<CoarseClock>,
     /// Until when it is known that every invalidation was told; shared by the tiers of all aggregates.
@@ -124,11 +145,22 @@ pub(super) struct Tier<T: Cacheable> {
 }
 
 impl<T: Cacheable> Tier<T> {
-    pub(super) fn new(bytes: u64, generations: Arc<Generations>, (clock, sound_until): News) -> Self {
+    pub(super) fn new(
+        bytes: u64,
+        generations: Arc<Generations>,
+        (clock, sound_until): News,
+        counters: Arc<Counters>,
+    ) -> Self {
         // An entry is refused when it weighs more than a shard's share of the capacity.
         let entries = usize::try_from(bytes / 2048).unwrap_or(usize::MAX).max(64);
         Self {
-            kept: Cache::with_weighter(entries, bytes, ByBytes),
+            kept: Cache::with(
+                entries,
+                bytes,
+                ByBytes,
+                DefaultHashBuilder::default(),
+                Evictions(counters),
+            ),
             generations,
             clock,
             sound_until,
@@ -140,7 +172,7 @@ impl<T: Cacheable> Tier<T> {
     pub(super) fn get(&self, id: Uuid) -> Option<Option<Arc<T>>> {
         let slot = self.kept.get(&id)?;
         let now = self.clock.now();
-        let is_good = now < slot.until
+        let is_good = now / GRAIN < u64::from(slot.until)
             && slot.generation == self.generations.of(id)
             && now < self.sound_until.load(Ordering::Acquire);
         is_good.then_some(slot.value)
@@ -151,10 +183,10 @@ impl<T: Cacheable> Tier<T> {
         if self.generations.of(id) != generation {
             return;
         }
-        let until = self.clock.move_on().saturating_add(millis(keep));
+        let until = self.clock.move_on().saturating_add(millis(keep)) / GRAIN;
         let slot = Slot {
             value,
-            until,
+            until: u32::try_from(until).unwrap_or(u32::MAX),
             generation,
         };
         self.kept.insert(id, slot);
@@ -187,7 +219,7 @@ mod tests {
             Arc::new(AtomicU64::new(sound_until)),
         );
         let news = (CoarseClock::new(), Arc::clone(&sound));
-        let tier = Some(Tier::new(1 << 20, Arc::clone(&generations), news));
+        let tier = Some(Tier::new(1 << 20, Arc::clone(&generations), news, Arc::default()));
         (Local { generations, tier }, sound)
     }
 
@@ -222,5 +254,24 @@ mod tests {
         assert_eq!(tier.get(id), Some(None));
         tier.put(id, Some(mug), (local.generations.of(id), Duration::ZERO));
         assert_eq!(tier.get(id), None, "its time is over");
+    }
+
+    #[test]
+    fn what_has_to_go_for_others_is_counted() {
+        let counters = Arc::new(Counters::default());
+        let news = (CoarseClock::new(), Arc::new(AtomicU64::new(u64::MAX)));
+        let tier = Tier::new(
+            256 * 1024,
+            Arc::new(Generations::new()),
+            news,
+            Arc::clone(&counters),
+        );
+        for _ in 0..2_000 {
+            let mug = mug();
+            tier.put(mug.id.uuid(), Some(mug), (0, KEEP));
+        }
+        assert!(tier.bytes() <= 256 * 1024);
+        let evictions = counters.stats().evictions;
+        assert_eq!(evictions + tier.entries(), 2_000);
     }
 }

@@ -1,10 +1,13 @@
 //! Inventory: what there is, where it lies, and for whom it is kept.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::parsed;
 use super::version_of;
 use super::written;
+use crate::cache::StockHint;
+use crate::cache::StockHints;
 use crate::error::Error;
 use crate::error::Result;
 use crate::model::Aggregate;
@@ -67,11 +70,16 @@ const MAX_BACKORDER: i64 = Quantity::MAX.get();
 #[derive(Clone, Debug)]
 pub struct Inventory {
     context: Context,
+    hints: Option<StockHints>,
 }
 
 impl Inventory {
     pub(crate) fn new(context: Context) -> Self {
-        Self { context }
+        Self { context, hints: None }
+    }
+
+    pub(crate) fn with_hints(self, hints: Option<StockHints>) -> Self {
+        Self { hints, ..self }
     }
 
     /// Records that units arrived, and gives the level's new version.
@@ -198,6 +206,44 @@ impl Inventory {
             .levels(skus, self.context.deadline())
             .await;
         found.map_err(|error| error.operation("inventory.levels_many"))
+    }
+
+    /// How many units of each SKU were available a moment ago, at all locations together, in the order asked.
+    ///
+    /// - For pages that are looked at. With a [`Cache`](crate::Cache) it is up to two seconds old, or as old as
+    ///   [`Cache::hints`](crate::Cache::hints) says; without one it is read. Nothing is decided by it: holds and orders read
+    ///   what there is.
+    /// - A SKU that never was anywhere has none.
+    ///
+    /// # Errors
+    /// `Timeout`, `Unavailable`.
+    pub async fn hints(&self, skus: &[Sku]) -> Result<Vec<StockHint>> {
+        let known = |sku: &Sku| self.hints.as_ref().and_then(|hints| hints.get(sku));
+        let mut found: BTreeMap<&Sku, Option<i64>> = skus.iter().map(|sku| (sku, known(sku))).collect();
+        let missing: Vec<Sku> = found
+            .iter()
+            .filter(|(_, available)| available.is_none())
+            .map(|(sku, _)| (*sku).clone())
+            .collect();
+        if !missing.is_empty() {
+            let levels = self
+                .levels_many(&missing)
+                .await
+                .map_err(|error| error.operation("inventory.hints"))?;
+            for sku in &missing {
+                let here = levels
+                    .iter()
+                    .filter(|level| level.sku == *sku)
+                    .map(Level::available);
+                let available = here.fold(0, i64::saturating_add);
+                if let Some(hints) = &self.hints {
+                    hints.learn(&StockHint::new(sku.clone(), available));
+                }
+                found.insert(sku, Some(available));
+            }
+        }
+        let hint = |sku: &Sku| StockHint::new(sku.clone(), found.get(sku).copied().flatten().unwrap_or(0));
+        Ok(skus.iter().map(hint).collect())
     }
 
     /// Keeps units for someone until `ttl` has passed by the store's clock.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::parsed;
 use super::single;
 use super::written;
-use crate::cache::Cached;
+use crate::cache::ProductCache;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -55,11 +55,11 @@ const IMPORT_CHUNK: usize = 100;
 #[derive(Clone, Debug)]
 pub struct Products {
     context: Context,
-    cache: Option<Cached<Product>>,
+    cache: Option<ProductCache>,
 }
 
 impl Products {
-    pub(crate) fn new(context: Context, cache: Option<Cached<Product>>) -> Self {
+    pub(crate) fn new(context: Context, cache: Option<ProductCache>) -> Self {
         // Who may see what was so a while ago is served by replicas.
         let cache = cache.filter(|_| !context.is_tolerant());
         Self { context, cache }
@@ -148,9 +148,9 @@ impl Products {
     /// `Timeout`, `Unavailable`.
     pub async fn get(&self, id: ProductId) -> Result<Option<Arc<Product>>> {
         let found = match &self.cache {
-            Some(cache) => match cache.hit(id.uuid()) {
+            Some(cache) => match cache.values.hit(id.uuid()) {
                 Some(hit) => return Ok(hit),
-                None => cache.get(id.uuid(), self.context.deadline_length()).await,
+                None => cache.values.get(id.uuid(), self.context.deadline_length()).await,
             },
             None => self.get_many(&[id]).await.map(single),
         };
@@ -173,7 +173,7 @@ impl Products {
     pub async fn get_many(&self, ids: &[ProductId]) -> Result<Vec<Option<Arc<Product>>>> {
         if let Some(cache) = &self.cache {
             let ids: Vec<_> = ids.iter().map(|id| id.uuid()).collect();
-            let found = cache.get_many(&ids, self.context.deadline_length()).await;
+            let found = cache.values.get_many(&ids, self.context.deadline_length()).await;
             return found.map_err(|error| error.operation("products.get_many"));
         }
         let found = self
@@ -187,15 +187,19 @@ impl Products {
 
     /// The product with this slug.
     ///
+    /// - With a [`Cache`](crate::Cache) it may be as old as for [`get`](Self::get); that there is none is always the store's word.
+    ///
     /// # Errors
     /// `Timeout`, `Unavailable`.
     pub async fn find_by_slug(&self, slug: &Slug) -> Result<Option<Arc<Product>>> {
-        let found = self
-            .context
-            .shown(Aggregate::Product)
-            .product()?
-            .find_by_slug(slug, self.context.deadline())
-            .await;
+        let reader = self.context.shown(Aggregate::Product).product()?;
+        let found = match &self.cache {
+            Some(cache) => {
+                let length = self.context.deadline_length();
+                cache.find_by_slug(&**reader, slug, length).await
+            }
+            None => reader.find_by_slug(slug, self.context.deadline()).await,
+        };
         found.map_err(|error| error.operation("products.find_by_slug"))
     }
 
@@ -219,12 +223,14 @@ impl Products {
     /// # Errors
     /// `Timeout`, `Unavailable`.
     pub async fn find_by_skus(&self, skus: &[Sku]) -> Result<Vec<Option<Arc<Product>>>> {
-        let found = self
-            .context
-            .shown(Aggregate::Product)
-            .product()?
-            .find_by_skus(skus, self.context.deadline())
-            .await;
+        let reader = self.context.shown(Aggregate::Product).product()?;
+        let found = match &self.cache {
+            Some(cache) => {
+                let length = self.context.deadline_length();
+                cache.find_by_skus(&**reader, skus, length).await
+            }
+            None => reader.find_by_skus(skus, self.context.deadline()).await,
+        };
         found.map_err(|error| error.operation("products.find_by_skus"))
     }
 
@@ -289,16 +295,20 @@ impl Products {
     /// A page of products.
     ///
     /// - Pages follow each other without gap or repetition while products are added.
+    /// - With a [`Cache`](crate::Cache) that processes share, a page comes from there, but not a list of what is in stock; a
+    ///   write through this process is seen at once.
     ///
     /// # Errors
     /// `InvalidInput` on `after` for a cursor of another query or a damaged one; `Timeout`, `Unavailable`.
     pub async fn list(&self, query: &ProductQuery, page: PageRequest) -> Result<Page<Arc<Product>>> {
-        let found = self
-            .context
-            .shown(Aggregate::Product)
-            .product()?
-            .list(query, &page, self.context.deadline())
-            .await;
+        let listings = self.cache.as_ref().and_then(|cache| cache.listings.as_ref());
+        let found = match listings {
+            Some(listings) => listings.page(query, &page, self.context.deadline_length()).await,
+            None => {
+                let reader = self.context.shown(Aggregate::Product).product()?;
+                reader.list(query, &page, self.context.deadline()).await
+            }
+        };
         found.map_err(|error| error.operation("products.list"))
     }
 }

@@ -103,7 +103,7 @@ impl Stockroom {
             carts: Carts::new(context.clone(), cache.carts()),
             orders: Orders::new(context.clone()),
             payments: Payments::new(context.clone()),
-            inventory: Inventory::new(context.clone()),
+            inventory: Inventory::new(context.clone()).with_hints(cache.hints()),
             checkout: Checkout::new(context.clone()),
             changes,
             relay,

@@ -33,6 +33,7 @@ use crate::spi::cache::Invalidate;
 use crate::spi::cache::Invalidation;
 use crate::spi::cache::Renewed;
 use crate::spi::cache::SharedCache;
+use crate::spi::cache::TagGeneration;
 use crate::spi::cache::Writer;
 
 /// The longest payload: as much as Memcached takes by default.
@@ -51,6 +52,9 @@ const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
 /// Slots after which expired ones are looked for the first time.
 const FIRST_SWEEP: usize = 1024;
+
+/// Tags that are known at once; past that all of them are forgotten, which is as if each had been raised.
+const TAGS: usize = 65_536;
 
 /// A shared cache in this process; handles made by [`another`](Self::another) share what it keeps.
 ///
@@ -84,6 +88,7 @@ pub struct InProcessCache {
 #[derive(Debug, Default)]
 struct Kept {
     slots: HashMap<CacheKey, Slot>,
+    tags: HashMap<CacheKey, TagGeneration>,
     bytes: usize,
     sweep_at: usize,
     followers: Vec<Arc<dyn Follower>>,
@@ -149,6 +154,22 @@ impl Kept {
     fn sweep_now(&mut self, now: Instant) {
         self.slots.retain(|_, slot| slot.is_needed(now));
         self.bytes = self.slots.values().map(Slot::bytes).sum();
+    }
+
+    fn tag(&mut self, tag: &CacheKey) -> Result<TagGeneration> {
+        match self.tags.get(tag) {
+            Some(generation) => Ok(*generation),
+            None => self.raise(tag),
+        }
+    }
+
+    fn raise(&mut self, tag: &CacheKey) -> Result<TagGeneration> {
+        let generation = TagGeneration::random()?;
+        if self.tags.len() >= TAGS {
+            self.tags.clear();
+        }
+        self.tags.insert(tag.clone(), generation);
+        Ok(generation)
     }
 
     /// The slot of a key, without what is over in it.
@@ -261,6 +282,16 @@ impl SharedCache for InProcessCache {
             what.iter().for_each(|one| follower.invalidated(one.key.as_str()));
         }
         Ok(())
+    }
+
+    async fn tags(&self, tags: &[CacheKey], deadline: Deadline) -> Result<Vec<TagGeneration>> {
+        let mut kept = self.kept(deadline)?;
+        tags.iter().map(|tag| kept.tag(tag)).collect()
+    }
+
+    async fn raise(&self, tags: &[CacheKey], deadline: Deadline) -> Result<()> {
+        let mut kept = self.kept(deadline)?;
+        tags.iter().try_for_each(|tag| kept.raise(tag).map(drop))
     }
 
     fn follow(&self, follower: Arc<dyn Follower>) {

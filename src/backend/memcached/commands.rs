@@ -17,13 +17,23 @@ use crate::spi::cache::Invalidation;
 use crate::spi::cache::LeaseToken;
 use crate::spi::cache::LoadWhen;
 use crate::spi::cache::NOTHING_WRITTEN;
+use crate::spi::cache::TagGeneration;
 
 /// An answer as the client gives it: a lost connection is for the server's pool to mend.
 type Answer<T> = core::result::Result<T, ClientError>;
 
 /// Reads items without taking anybody's place.
 pub(super) async fn read(client: &mut Client, names: &[String]) -> Answer<Vec<MetaValue>> {
-    let found = client.meta_get_multi(names, Some(&["v", "t", "c"])).await?;
+    let found = match names {
+        // By itself: a batch costs one more command, to find its end.
+        [name] => {
+            let found = client
+                .meta_get(name, false, None, Some(&["v", "t", "c", "k"]))
+                .await?;
+            found.into_iter().collect()
+        }
+        names => client.meta_get_multi(names, Some(&["v", "t", "c"])).await?,
+    };
     for item in &found {
         // The first read of a stale item wins the right to load it, asked or not; this one does not load, and gives it back.
         if item.is_stale == Some(true) && item.is_recache_winner == Some(true) {
@@ -137,6 +147,36 @@ pub(super) async fn invalidate(client: &mut Client, what: &Invalidation, how: In
     }
     let kept = format!("T{}", item::seconds(how.stale_for));
     unless_unmet(client.meta_delete(key, false, None, Some(&["I", &kept])).await)
+}
+
+/// The generation of a tag; this new one where it has none.
+pub(super) async fn tag(client: &mut Client, key: &str, new: TagGeneration) -> Answer<TagGeneration> {
+    // Whoever comes second to make it reads what the first one made.
+    for _ in 0..2 {
+        let found = client.meta_get(key, false, None, Some(&["v"])).await?;
+        let known = found.and_then(|item| item.data?.try_into().ok());
+        if let Some(known) = known {
+            return Ok(TagGeneration(known));
+        }
+        let kept = item::keep_tag();
+        let flags = ["ME", kept.as_str()];
+        let made = client.meta_set(key, new.0.as_slice(), false, None, Some(&flags));
+        match made.await {
+            Ok(_) => return Ok(new),
+            Err(error) if error::is_unmet(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    // Made and gone again in between: nobody has kept anything under it.
+    Ok(new)
+}
+
+pub(super) async fn raise(client: &mut Client, key: &str, new: TagGeneration) -> Answer<()> {
+    let kept = item::keep_tag();
+    client
+        .meta_set(key, new.0.as_slice(), false, None, Some(&[&kept]))
+        .await
+        .map(drop)
 }
 
 /// What was not there, or is another by now, is nothing to worry about.

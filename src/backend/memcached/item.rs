@@ -22,6 +22,11 @@ pub(super) fn seconds(length: Duration) -> u64 {
     rounded.clamp(1, LONGEST)
 }
 
+/// How long a tag is kept, as the protocol says it: one that ends makes what is kept under it out of date, once a day.
+pub(super) fn keep_tag() -> String {
+    format!("T{}", 24 * 60 * 60)
+}
+
 /// The bytes of an item.
 pub(super) fn packed(version: Version, stale_for: Duration, payload: &[u8]) -> Vec<u8> {
     let stale = if stale_for.is_zero() {

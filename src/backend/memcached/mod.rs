@@ -42,6 +42,7 @@ use crate::spi::cache::Invalidate;
 use crate::spi::cache::Invalidation;
 use crate::spi::cache::Renewed;
 use crate::spi::cache::SharedCache;
+use crate::spi::cache::TagGeneration;
 use crate::spi::cache::Writer;
 
 /// How long connecting may take.
@@ -181,6 +182,24 @@ impl MemcachedCache {
         filled.await?.map_err(error::error)
     }
 
+    async fn tag_of(&self, tag: &CacheKey) -> Result<TagGeneration> {
+        let new = TagGeneration::random()?;
+        let found = self.server(tag)?.run(|connection| {
+            let tag = tag.clone();
+            Box::pin(async move { commands::tag(&mut connection.client, tag.as_str(), new).await })
+        });
+        found.await?.map_err(error::error)
+    }
+
+    async fn raise_one(&self, tag: &CacheKey) -> Result<()> {
+        let new = TagGeneration::random()?;
+        let raised = self.server(tag)?.run(|connection| {
+            let tag = tag.clone();
+            Box::pin(async move { commands::raise(&mut connection.client, tag.as_str(), new).await })
+        });
+        raised.await?.map_err(error::error)
+    }
+
     async fn invalidate_one(&self, what: &Invalidation, how: Invalidate) -> Result<()> {
         let gone = self.server(&what.key)?.run(|connection| {
             let what = what.clone();
@@ -246,6 +265,18 @@ impl SharedCache for MemcachedCache {
 
     async fn invalidate(&self, what: &[Invalidation], how: Invalidate, deadline: Deadline) -> Result<()> {
         let asks = join_all(what.iter().map(|one| self.invalidate_one(one, how)));
+        self.within(deadline, async { asks.await.into_iter().collect() })
+            .await
+    }
+
+    async fn tags(&self, tags: &[CacheKey], deadline: Deadline) -> Result<Vec<TagGeneration>> {
+        let asks = join_all(tags.iter().map(|tag| self.tag_of(tag)));
+        self.within(deadline, async { asks.await.into_iter().collect() })
+            .await
+    }
+
+    async fn raise(&self, tags: &[CacheKey], deadline: Deadline) -> Result<()> {
+        let asks = join_all(tags.iter().map(|tag| self.raise_one(tag)));
         self.within(deadline, async { asks.await.into_iter().collect() })
             .await
     }

@@ -94,6 +94,9 @@ pub(super) trait RespClient: Debug + Send + Sync {
     /// Asks every server for a sign of life.
     async fn ping(&self) -> Result<()>;
 
+    /// Opens all connections anew, in the background: nobody is answered on those that there are.
+    fn reconnect(&self);
+
     /// Tells the follower what is published on the channel, until `close`.
     fn follow(&self, channel: Channel, follower: Arc<dyn Follower>);
 

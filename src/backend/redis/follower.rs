@@ -17,6 +17,9 @@ pub(super) const MARKER_EVERY: Duration = Duration::from_millis(250);
 /// What a marker begins with; no key does.
 const MARKER: char = '!';
 
+/// A marker that has not come back by then never will: the connection is opened anew.
+const DEAF: Duration = Duration::from_secs(3);
+
 /// Markers that are remembered while they are on their way.
 const MARKERS: usize = 64;
 
@@ -72,6 +75,11 @@ impl Listener {
                 return self.follower.sound(at);
             }
         }
+    }
+
+    /// Whether markers do not come back.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.markers.front().is_some_and(|(_, at)| at.elapsed() > DEAF)
     }
 
     /// Messages were lost, or may have been: markers from before prove nothing.

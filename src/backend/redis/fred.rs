@@ -37,6 +37,7 @@ use super::follower::Channel;
 use super::follower::Listener;
 use super::follower::MARKER_EVERY;
 use super::scripts::Program;
+use super::tls;
 use crate::error::Result;
 use crate::spi::cache::Follower;
 
@@ -85,6 +86,10 @@ impl FredClient {
     pub(super) async fn connect(options: &RedisOptions) -> Result<Self> {
         let mut config = Config::from_url(options.url()).map_err(error)?;
         config.fail_fast = true;
+        // An authority does not turn TLS on: what the address says stays true.
+        if let (Some(believed), Some(_)) = (options.believed(), &config.tls) {
+            config.tls = Some(tls::believing(believed)?.into());
+        }
         let is_cluster = config.server.is_clustered();
         let mut builder = Builder::from_config(config);
         builder
@@ -197,6 +202,17 @@ impl RespClient for FredClient {
         try_join_all(pings).await.map(drop).map_err(error)
     }
 
+    fn reconnect(&self) {
+        let (pool, mut closing) = (self.pool.clone(), self.closing.subscribe());
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = closing.changed() => {}
+                // Where it fails the next silence is as long.
+                _ = pool.force_reconnection() => {}
+            }
+        });
+    }
+
     fn follow(&self, channel: Channel, follower: Arc<dyn Follower>) {
         let listener = Listener::new(&channel, follower);
         let task = listen(
@@ -263,6 +279,11 @@ async fn listen(
                     let marker = listener.marker();
                     let sender = sender.next().with_options(&FredClient::options());
                     drop(sender.publish::<(), _, _>(channel.name.as_str(), marker).await);
+                }
+                if listener.is_deaf() {
+                    // A connection that only listens never notices that there is nobody any more.
+                    listener.doubt();
+                    drop(tokio::time::timeout(CONNECT, client.force_reconnection()).await);
                 }
             }
         }

@@ -8,7 +8,10 @@ mod follower;
 mod fred;
 mod options;
 mod scripts;
+mod silence;
 mod store;
+mod tags;
+mod tls;
 
 pub use options::RedisOptions;
 pub use store::RedisStore;
@@ -34,6 +37,7 @@ use self::scripts::Program;
 use self::scripts::Programs;
 use self::scripts::decimal;
 use self::scripts::eight;
+use self::silence::Silence;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -54,6 +58,7 @@ use crate::spi::cache::LoadWhen;
 use crate::spi::cache::LoadedFrom;
 use crate::spi::cache::Renewed;
 use crate::spi::cache::SharedCache;
+use crate::spi::cache::TagGeneration;
 use crate::spi::cache::Writer;
 use crate::spi::cache::random_token;
 
@@ -71,6 +76,7 @@ pub struct RedisCache {
     client: Box<dyn RespClient>,
     programs: Programs,
     clock: ServerClock,
+    silence: Silence,
     capability: CacheCapability,
     channel: String,
     closed: AtomicBool,
@@ -106,6 +112,7 @@ impl RedisCache {
             client: Box::new(client),
             programs: Programs::new(),
             clock: ServerClock::new(),
+            silence: Silence::default(),
             channel: options.channel_name().to_owned(),
             closed: AtomicBool::new(false),
         };
@@ -123,7 +130,16 @@ impl RedisCache {
         if deadline.is_over() {
             return Err(late());
         }
-        deadline.bound(asks).await.unwrap_or_else(|| Err(late()))
+        let answer = deadline.bound(asks).await.unwrap_or_else(|| Err(late()));
+        match &answer {
+            Err(error) if error.is(ErrorKind::Timeout) => {
+                if self.silence.not_heard() {
+                    self.client.reconnect();
+                }
+            }
+            _ => self.silence.heard(),
+        }
+        answer
     }
 
     async fn run(&self, program: &Program, calls: Vec<Call>, deadline: Deadline) -> Result<Vec<Reply>> {
@@ -262,6 +278,14 @@ impl SharedCache for RedisCache {
         self.run(&self.programs.invalidate, calls, deadline)
             .await
             .map(drop)
+    }
+
+    async fn tags(&self, tags: &[CacheKey], deadline: Deadline) -> Result<Vec<TagGeneration>> {
+        self.generations(tags, deadline).await
+    }
+
+    async fn raise(&self, tags: &[CacheKey], deadline: Deadline) -> Result<()> {
+        self.raise_tags(tags, deadline).await
     }
 
     fn follow(&self, follower: Arc<dyn Follower>) {

@@ -25,6 +25,7 @@ pub struct RedisOptions {
     channel: String,
     connections: usize,
     value_limit: usize,
+    authority: Option<Vec<u8>>,
 }
 
 impl RedisOptions {
@@ -35,6 +36,7 @@ impl RedisOptions {
             channel: "stockroom".to_owned(),
             connections: CONNECTIONS,
             value_limit: VALUE_LIMIT,
+            authority: None,
         }
     }
 
@@ -57,6 +59,17 @@ impl RedisOptions {
     pub fn value_limit(mut self, bytes: usize) -> Self {
         self.value_limit = bytes;
         self
+    }
+
+    /// Whose certificates are believed with `rediss://`, in PEM: an authority of one's own instead of the system's.
+    #[must_use]
+    pub fn authority(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.authority = Some(pem.into());
+        self
+    }
+
+    pub(super) fn believed(&self) -> Option<&[u8]> {
+        self.authority.as_deref()
     }
 
     pub(super) fn url(&self) -> &str {

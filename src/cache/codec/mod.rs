@@ -1,6 +1,7 @@
 //! Values as bytes: a short envelope and postcard. What is damaged, or was written by another version, is a miss.
 
 mod cart;
+pub(super) mod page;
 mod product;
 
 use std::time::Duration;

@@ -24,6 +24,7 @@ pub use vocabulary::LoadWhen;
 pub use vocabulary::LoadedFrom;
 pub use vocabulary::NOTHING_WRITTEN;
 pub use vocabulary::Renewed;
+pub use vocabulary::TagGeneration;
 pub use vocabulary::Writer;
 pub(crate) use vocabulary::random_token;
 
@@ -65,6 +66,8 @@ use crate::resilience::Deadline;
 /// - `hold.several`: of several writers each has to end its hold before the key can be loaded (needs holds).
 /// - `hold.expires`: a hold that its writer never ends is over by itself (needs holds).
 /// - `hold.renew`: a renewed hold lasts longer; one that was over says so (needs holds).
+/// - `tags.same`: a tag has one generation, for every process, until it is raised; what was never raised has one too.
+/// - `tags.raised`: from the return of a raise on a tag has a generation that it never had before, for every process.
 /// - `push.told`: a follower is told each key that another process invalidates (needs push).
 /// - `push.sound`: a follower is told again and again up to when it has heard everything (needs push).
 /// - `key.strange`: keys made of any text at all work, and none is another's.
@@ -116,6 +119,20 @@ pub trait SharedCache: Debug + Send + Sync {
     /// # Errors
     /// `Unavailable` or `Timeout`; each key may or may not be invalidated. Repeating the call is harmless.
     async fn invalidate(&self, what: &[Invalidation], how: Invalidate, deadline: Deadline) -> Result<()>;
+
+    /// The generations of these tags: whatever was kept under another one is out of date.
+    ///
+    /// - A tag that is not known, or is known no more, is given a new generation: what is lost is never taken for unchanged.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Timeout`.
+    async fn tags(&self, tags: &[CacheKey], deadline: Deadline) -> Result<Vec<TagGeneration>>;
+
+    /// Gives these tags new generations.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Timeout`; each tag may or may not be raised. Repeating the call is harmless.
+    async fn raise(&self, tags: &[CacheKey], deadline: Deadline) -> Result<()>;
 
     /// Tells this one of all invalidations from now on, until `close`. Without push nothing is told.
     fn follow(&self, follower: Arc<dyn Follower>);

@@ -183,6 +183,26 @@ pub struct Invalidate {
     pub stale_for: Duration,
 }
 
+/// Tells a tag as it is from the same tag as it was before it was raised, and from one that was lost since.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TagGeneration(pub [u8; 16]);
+
+impl TagGeneration {
+    /// One that no tag ever had.
+    ///
+    /// # Errors
+    /// `Internal` when the operating system gives no randomness.
+    pub fn random() -> Result<Self> {
+        random_token().map(Self)
+    }
+}
+
+impl fmt::Debug for TagGeneration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TagGeneration({:02x}{:02x}…)", self.0[0], self.0[1])
+    }
+}
+
 /// Whether a hold was in force until the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renewed {

@@ -1,8 +1,12 @@
 //! What lists can be asked for.
 
+use std::sync::Arc;
+
 use crate::model::Currency;
 use crate::model::Cursor;
+use crate::model::Money;
 use crate::model::OrderStatus;
+use crate::model::Product;
 use crate::model::ProductStatus;
 use crate::model::Slug;
 use crate::model::UserId;
@@ -96,6 +100,41 @@ impl ProductQuery {
     pub fn order(mut self, order: ProductOrder) -> Self {
         self.order = order;
         self
+    }
+
+    /// Whether these products, as they are, may follow each other in this list. Stock is not looked at.
+    #[must_use]
+    pub(crate) fn is_list(&self, products: &[Arc<Product>]) -> bool {
+        products.iter().all(|product| self.is_listed(product))
+            && products.is_sorted_by(|one, next| self.is_before(one, next))
+    }
+
+    fn is_listed(&self, product: &Product) -> bool {
+        let price = product.from_price();
+        let minor = price.map(Money::minor);
+        self.category
+            .as_ref()
+            .is_none_or(|category| product.category.as_ref() == Some(category))
+            && self.status.is_none_or(|status| product.status == status)
+            && self
+                .currency
+                .is_none_or(|currency| price.is_some_and(|price| price.currency() == currency))
+            && self
+                .price_min
+                .is_none_or(|least| minor.is_some_and(|minor| minor >= least))
+            && self
+                .price_max
+                .is_none_or(|most| minor.is_some_and(|minor| minor <= most))
+            && (self.order == ProductOrder::Newest || minor.is_some())
+    }
+
+    fn is_before(&self, one: &Product, next: &Product) -> bool {
+        let place = |product: &Product| (product.from_price().map(Money::minor), product.id);
+        match self.order {
+            ProductOrder::Newest => one.id > next.id,
+            ProductOrder::PriceAscending => place(one) < place(next),
+            ProductOrder::PriceDescending => place(one) > place(next),
+        }
     }
 
     /// Tells this query from any other, for cursors.

@@ -75,6 +75,10 @@ faults! {
     KeepsHolds: ["hold.expires", "hold.renew"];
     /// A hold that was over counts as renewed.
     NeverLapses: ["hold.renew"];
+    /// Raised tags keep their generation.
+    ForgetsRaises: ["tags.raised"];
+    /// A tag has another generation each time that it is asked for.
+    InventsGenerations: ["tags.same"];
     /// Followers are told nothing.
     TellsNobody: ["push.told", "push.sound"];
     /// Followers are promised more than they were told.

@@ -37,6 +37,7 @@ use crate::spi::cache::LoadWhen;
 use crate::spi::cache::LoadedFrom;
 use crate::spi::cache::Renewed;
 use crate::spi::cache::SharedCache;
+use crate::spi::cache::TagGeneration;
 use crate::spi::cache::Writer;
 
 /// How much longer something lasts that is kept too long.
@@ -300,6 +301,23 @@ impl SharedCache for FaultyCache {
             .collect();
         what.iter().for_each(|one| drop(self.stored().remove(&one.key)));
         self.inner.invalidate(&what, how, deadline).await
+    }
+
+    async fn tags(&self, tags: &[CacheKey], deadline: Deadline) -> Result<Vec<TagGeneration>> {
+        let mut generations = self.inner.tags(tags, deadline).await?;
+        if self.has(CacheFault::InventsGenerations) {
+            for generation in &mut generations {
+                *generation = TagGeneration::random()?;
+            }
+        }
+        Ok(generations)
+    }
+
+    async fn raise(&self, tags: &[CacheKey], deadline: Deadline) -> Result<()> {
+        if self.has(CacheFault::ForgetsRaises) {
+            return Ok(());
+        }
+        self.inner.raise(tags, deadline).await
     }
 
     fn follow(&self, follower: Arc<dyn Follower>) {

@@ -39,7 +39,10 @@ mod holds;
 mod invalidations;
 mod leases;
 mod report;
+mod tags;
 mod values;
+
+use crate::model::Product;
 
 pub use case::CacheCase;
 pub use case::CacheNeed;
@@ -53,14 +56,23 @@ pub use report::CacheReport;
 pub use report::run;
 pub use report::run_only;
 
+/// The product of a payload, as the cache reads it; `None` for one that is absent, damaged or of another version.
+///
+/// For a bench that reads by hand what the cache keeps.
+#[must_use]
+pub fn decode_product(payload: &[u8]) -> Option<Product> {
+    crate::cache::decode_product(payload)
+}
+
 /// Every case of the suite with the bullet that it proves, in the order in which they run.
 #[must_use]
 pub fn manifest() -> Vec<&'static CacheCase> {
-    let groups: [&'static [CacheCase]; 5] = [
+    let groups: [&'static [CacheCase]; 6] = [
         values::CASES,
         leases::CASES,
         invalidations::CASES,
         holds::CASES,
+        tags::CASES,
         calls::CASES,
     ];
     groups.into_iter().flatten().collect()

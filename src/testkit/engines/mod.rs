@@ -38,6 +38,8 @@ mod postgres;
 #[cfg(unix)]
 mod redis;
 #[cfg(unix)]
+mod redis_cluster;
+#[cfg(unix)]
 mod server;
 #[cfg(test)]
 #[cfg(all(unix, feature = "postgres"))]
@@ -57,6 +59,12 @@ pub use self::pgbouncer::PgBouncer;
 pub use self::postgres::Postgres;
 #[cfg(unix)]
 pub use self::redis::Redis;
+#[cfg(unix)]
+pub use self::redis::RedisNode;
+#[cfg(unix)]
+pub use self::redis::RedisTls;
+#[cfg(unix)]
+pub use self::redis_cluster::RedisCluster;
 
 /// Why an engine is not there for a test.
 #[derive(Debug, thiserror::Error)]

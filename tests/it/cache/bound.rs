@@ -152,7 +152,11 @@ async fn a_writer_that_writes_through_leaves_the_value_for_the_next_reader() {
         .strategy(Strategy::WriteThrough);
     let shop = Stockroom::builder()
         .store_arc(store.clone())
-        .cache(Cache::shared(InProcessCache::new()).products(policy))
+        .cache(
+            Cache::shared(InProcessCache::new())
+                .products(policy)
+                .without_listings(),
+        )
         .without_background();
     let shop = shop.open().await.unwrap();
     let mug = shop
@@ -198,7 +202,11 @@ async fn after_a_restore_nothing_of_before_is_found() {
     let store = SlowStore::open().await;
     let shop = Stockroom::builder()
         .store_arc(store.clone())
-        .cache(Cache::shared(InProcessCache::new()).products(CachePolicy::new().tiers(Tiers::Shared)))
+        .cache(
+            Cache::shared(InProcessCache::new())
+                .products(CachePolicy::new().tiers(Tiers::Shared))
+                .without_listings(),
+        )
         .without_background();
     let shop = shop.open().await.unwrap();
     let mug = shop

@@ -21,6 +21,7 @@ use stockroom::spi::cache::Invalidate;
 use stockroom::spi::cache::Invalidation;
 use stockroom::spi::cache::Renewed;
 use stockroom::spi::cache::SharedCache;
+use stockroom::spi::cache::TagGeneration;
 use stockroom::spi::cache::Writer;
 
 /// Passes everything on, but not each invalidation.
@@ -87,6 +88,17 @@ impl SharedCache for DyingCache {
             return Ok(());
         }
         self.inner.invalidate(what, how, deadline).await
+    }
+
+    async fn tags(&self, tags: &[CacheKey], deadline: Deadline) -> Result<Vec<TagGeneration>> {
+        self.inner.tags(tags, deadline).await
+    }
+
+    async fn raise(&self, tags: &[CacheKey], deadline: Deadline) -> Result<()> {
+        if self.died.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.inner.raise(tags, deadline).await
     }
 
     fn follow(&self, follower: Arc<dyn Follower>) {

@@ -48,6 +48,9 @@ pub(super) struct Loads {
     /// Loads that wait there, or have waited.
     pub(super) waiting: AtomicU64,
     gate: Gate,
+    /// A commit waits until it is let go, however late that is.
+    pub(super) commits_gated: AtomicBool,
+    commits: Gate,
 }
 
 #[derive(Debug)]
@@ -68,6 +71,12 @@ impl Loads {
     pub(super) fn open_gate(&self) {
         self.gated.store(false, Ordering::SeqCst);
         self.gate.0.add_permits(1_000);
+    }
+
+    /// Lets every commit go.
+    pub(super) fn open_commits(&self) {
+        self.commits_gated.store(false, Ordering::SeqCst);
+        self.commits.0.add_permits(1_000);
     }
 
     async fn pass(&self) -> Result<()> {
@@ -195,6 +204,12 @@ impl Store for SlowStore {
     }
 
     async fn commit(&self, set: WriteSet, deadline: Deadline) -> Result<Committed> {
+        let mut deadline = deadline;
+        if self.loads.commits_gated.load(Ordering::SeqCst) {
+            self.loads.commits.0.acquire().await.unwrap().forget();
+            // As a database would that had it before the deadline was over.
+            deadline = Deadline::within(Duration::from_secs(10));
+        }
         pause(&self.loads.commit_delay).await;
         self.inner.commit(set, deadline).await
     }

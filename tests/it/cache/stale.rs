@@ -20,23 +20,24 @@ use stockroom::testkit::engines::Redis;
 
 use super::trial::Outcome;
 use super::trial::Trial;
+use super::trial::tell;
 
-type Pair = [Arc<dyn SharedCache>; 2];
+pub(super) type Pair = [Arc<dyn SharedCache>; 2];
 
-fn in_process() -> Pair {
+pub(super) fn in_process() -> Pair {
     let cache = InProcessCache::new();
     let another = cache.another();
     [Arc::new(cache), Arc::new(another)]
 }
 
-async fn on_redis() -> Option<Pair> {
+pub(super) async fn on_redis() -> Option<Pair> {
     let server = engines::require(Redis::shared().await).unwrap()?;
     let one = RedisCache::connect(server.url().as_str()).await.unwrap();
     let other = RedisCache::connect(server.url().as_str()).await.unwrap();
     Some([Arc::new(one), Arc::new(other)])
 }
 
-async fn on_memcached() -> Option<Pair> {
+pub(super) async fn on_memcached() -> Option<Pair> {
     let server = engines::require(Memcached::shared().await).unwrap()?;
     let options = MemcachedOptions::new([server.address().to_string()]);
     let one = MemcachedCache::connect(options.clone()).await.unwrap();
@@ -62,7 +63,7 @@ fn both() -> CachePolicy {
 
 async fn holds(name: &str, trial: Trial) -> Outcome {
     let outcome = trial.run(false).await;
-    println!("{name}: {outcome}");
+    tell(name, &outcome);
     assert_eq!(outcome.stale, 0, "{name}: {outcome}");
     assert!(outcome.writes > 20, "{name}: {outcome}");
     outcome
@@ -72,7 +73,7 @@ async fn holds(name: &str, trial: Trial) -> Outcome {
 async fn breaks(name: &str, trial: impl Fn() -> Trial) {
     for _ in 0..5 {
         let outcome = trial().run(true).await;
-        println!("{name}: {outcome}");
+        tell(name, &outcome);
         if outcome.stale > 0 {
             return;
         }

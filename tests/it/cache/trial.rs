@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::Once;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
@@ -65,16 +66,15 @@ pub(super) struct Outcome {
     pub(super) stats: [CacheStats; 2],
 }
 
+/// A row of a table in Markdown, without the name that it begins with; [`TITLES`] are its columns.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sum = |field: fn(&CacheStats) -> u64| self.stats.iter().map(field).sum::<u64>();
-        write!(
-            f,
-            "{} reads, {} stale, {} writes ({} died); here {}, shared {}, loads {}, waited {}, held {}, down {}, void {}",
-            self.reads,
-            self.stale,
-            self.writes,
-            self.deaths,
+        let counts = [
+            self.reads as u64,
+            self.stale as u64,
+            self.writes as u64,
+            self.deaths as u64,
             sum(|stats| stats.hits_in_process),
             sum(|stats| stats.hits_shared),
             sum(|stats| stats.loads),
@@ -82,8 +82,39 @@ impl fmt::Display for Outcome {
             sum(|stats| stats.bypassed_held),
             sum(|stats| stats.bypassed_down),
             sum(|stats| stats.fills_void),
-        )
+        ];
+        let counts = counts.map(|count| count.to_string());
+        write!(f, "| {} |", counts.join(" | "))
     }
+}
+
+/// What a row of outcomes tells.
+const TITLES: [&str; 12] = [
+    "trial",
+    "reads",
+    "stale",
+    "writes",
+    "died",
+    "in process",
+    "shared",
+    "loads",
+    "waited",
+    "held",
+    "down",
+    "void",
+];
+
+/// Prints an outcome as a row of a table; the first one with the head, so that what a soak prints can be kept.
+pub(super) fn tell(name: &str, outcome: &Outcome) {
+    static HEAD: Once = Once::new();
+    HEAD.call_once(|| {
+        println!(
+            "| {} |\n|---|{}",
+            TITLES.join(" | "),
+            "---:|".repeat(TITLES.len() - 1)
+        )
+    });
+    println!("| {name} {outcome}");
 }
 
 /// What is known to be written, and since when.
@@ -160,6 +191,7 @@ impl Trial {
             let cache = cache
                 .namespace(namespace.clone())
                 .products(self.policy)
+                .without_listings()
                 .read_timeout(Duration::from_secs(5))
                 .write_timeout(Duration::from_secs(5));
             let shop = Stockroom::builder()

@@ -16,6 +16,7 @@ pub(super) struct Programs {
     pub(super) fill: Program,
     pub(super) hold: Program,
     pub(super) invalidate: Program,
+    pub(super) tag: Program,
 }
 
 impl Programs {
@@ -25,6 +26,7 @@ impl Programs {
             fill: Program::new(include_str!("fill.lua")),
             hold: Program::new(include_str!("hold.lua")),
             invalidate: Program::new(include_str!("invalidate.lua")),
+            tag: Program::new(include_str!("tag.lua")),
         }
     }
 }

@@ -54,6 +54,8 @@ impl RespClient for Lossy {
         Err(unexpected())
     }
 
+    fn reconnect(&self) {}
+
     fn follow(&self, _: Channel, _: Arc<dyn Follower>) {}
 
     async fn close(&self) {}
