@@ -1,6 +1,8 @@
 //! A load under a lease: what it gives is stored, and a reader who has something older need not wait for all of it.
 
 use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -17,7 +19,9 @@ use crate::error::Result;
 use crate::model::Version;
 use crate::resilience::Deadline;
 use crate::spi::cache::CacheKey;
+use crate::spi::cache::Fill;
 use crate::spi::cache::LeaseToken;
+use crate::spi::cache::LoadedFrom;
 
 /// The right to load a key and to store what was loaded.
 pub(super) struct Lease {
@@ -78,15 +82,43 @@ impl<T: Loadable> Kept<T> {
         Lease { key, token, floor }: Lease,
         deadline: Deadline,
     ) -> Result<Option<Arc<T>>> {
-        let (value, cost) = self.load(id, deadline).await?;
+        let (value, cost, from) = match self.load_from_replica(id, floor, deadline).await {
+            Some((value, cost)) => (Some(value), cost, LoadedFrom::Replica),
+            None => {
+                let (value, cost) = self.load(id, deadline).await?;
+                (value, cost, LoadedFrom::Writer)
+            }
+        };
         let keep = self.drawn(&value);
         if let Some(remote) = &self.remote
             && let Some(fill) = self.to_fill((&value, cost), (token, floor), keep)
         {
-            remote.fill(vec![(key, fill)], deadline).await;
+            remote.fill(vec![(key, Fill { from, ..fill })], deadline).await;
         }
         self.keep(id, (&value, keep), generation);
         Ok(value)
+    }
+
+    /// A value that a replica has and that is no older than the floor. Whatever else comes of it is for the writer to say.
+    async fn load_from_replica(
+        &self,
+        id: Uuid,
+        floor: Version,
+        deadline: Deadline,
+    ) -> Option<(Arc<T>, Duration)> {
+        let has_floors = self.remote.as_ref()?.capability().floors;
+        let bound = self.policy.replica().filter(|_| has_floors)?;
+        let readers = self.store.tolerant(bound)?;
+        let (start, ids) = (Instant::now(), [id]);
+        let found = deadline.bound(T::read(&readers, &ids, deadline)).await?.ok()?;
+        let value = found.into_iter().next().flatten()?;
+        let took = start.elapsed();
+        self.counters.loaded(took);
+        if value.version() < floor {
+            add(&self.counters.replica_behind);
+            return None;
+        }
+        Some((value, took))
     }
 
     /// The old value, where there is one that can be read and the policy allows it.

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Less than floors are remembered: a replica that is further behind could bring back what nobody remembers to be old.
+const FLOOR_LASTS: Duration = Duration::from_secs(10);
+
 /// How old what a cache gives may be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -77,6 +80,9 @@ pub struct CachePolicy {
     /// How long a reader waits for a load before it is given a value that is over, where `stale_if_error` keeps one; the load
     /// goes on. Zero, which is for as long as it takes, unless told otherwise.
     pub soft_timeout: Duration,
+    /// How far behind a replica may be from which values are loaded; zero, which is from the writer alone, unless told
+    /// otherwise.
+    pub replica_bound: Duration,
 }
 
 impl Default for CachePolicy {
@@ -90,6 +96,7 @@ impl Default for CachePolicy {
             keep_absent: Duration::from_secs(30),
             stale_if_error: Duration::ZERO,
             soft_timeout: Duration::ZERO,
+            replica_bound: Duration::ZERO,
         }
     }
 }
@@ -157,6 +164,21 @@ impl CachePolicy {
     pub fn soft_timeout(mut self, timeout: Duration) -> Self {
         self.soft_timeout = timeout;
         self
+    }
+
+    /// Loads single values from a replica that is at most so far behind, ten seconds at the most, where the store has one.
+    ///
+    /// - The shared tier must have floors, as Redis does: what is older than a write that was told there is loaded again from
+    ///   the writer. So is what is absent. `Strict` loads from the writer alone.
+    #[must_use]
+    pub fn replica_bound(mut self, bound: Duration) -> Self {
+        self.replica_bound = bound.min(FLOOR_LASTS);
+        self
+    }
+
+    /// How far behind a replica may be, if values may be loaded from one.
+    pub(super) fn replica(&self) -> Option<Duration> {
+        Some(self.replica_bound).filter(|bound| !bound.is_zero() && self.consistency != Consistency::Strict)
     }
 
     /// How long values are kept as stale.

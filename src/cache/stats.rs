@@ -119,6 +119,8 @@ counters! {
     fills_void,
     /// Values not stored because a replica was behind.
     fills_below_floor,
+    /// Values that were loaded again from the writer because a replica was behind.
+    replica_behind,
     /// Values not stored for their length.
     fills_too_large,
     /// Values that had to go from this process for others, or were too large for it.

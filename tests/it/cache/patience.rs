@@ -78,6 +78,40 @@ async fn a_hold_lasts_as_long_as_its_write_however_late_that_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_replica_that_is_behind_fills_nothing_and_one_that_is_not_spares_the_writer() {
+    let policy = CachePolicy::new()
+        .tiers(Tiers::Shared)
+        .replica_bound(Duration::from_secs(5));
+    let store = SlowStore::open().await;
+    let shop = open(&store, Cache::shared(InProcessCache::new()).products(policy)).await;
+    let mug = mug(&shop).await;
+    assert_eq!(shop.products().require(mug.id).await.unwrap(), mug);
+    assert_eq!(
+        (store.loads.replica.load(Ordering::SeqCst), store.loads.count()),
+        (1, 0)
+    );
+    let cup = shop
+        .products()
+        .update(&mug, ProductPatch::new().title("Cup"))
+        .await
+        .unwrap();
+    // The replica shows once more what it has shown before.
+    for _ in 0..3 {
+        assert_eq!(shop.products().require(mug.id).await.unwrap(), cup);
+    }
+    let stats = shop.cache().stats();
+    assert_eq!(
+        (stats.replica_behind, stats.loads, stats.hits_shared),
+        (1, 2, 2),
+        "{stats:?}"
+    );
+    assert_eq!(
+        (store.loads.replica.load(Ordering::SeqCst), store.loads.count()),
+        (2, 1)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_slow_load_goes_on_while_its_readers_are_given_what_is_old() {
     let patient = CachePolicy::new().stale_if_error(Duration::from_secs(60));
     let hasty = patient.soft_timeout(Duration::from_millis(20));

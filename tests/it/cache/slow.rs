@@ -1,6 +1,8 @@
 //! A store whose products are loaded slowly, badly or not at all, as a test wants it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -48,6 +50,8 @@ pub(super) struct Loads {
     /// Loads that wait there, or have waited.
     pub(super) waiting: AtomicU64,
     gate: Gate,
+    /// Loads that a replica answered.
+    pub(super) replica: AtomicU64,
     /// A commit waits until it is let go, however late that is.
     pub(super) commits_gated: AtomicBool,
     commits: Gate,
@@ -112,6 +116,7 @@ async fn pause(most: &AtomicU64) {
 pub(super) struct SlowStore {
     pub(super) inner: Arc<SqliteStore>,
     readers: Readers,
+    replica: Readers,
     pub(super) loads: Arc<Loads>,
 }
 
@@ -127,9 +132,16 @@ impl SlowStore {
             inner: Arc::clone(readers.product.as_ref().unwrap()),
             loads: Arc::clone(&loads),
         }));
+        let mut replica = readers.clone();
+        replica.product = Some(Arc::new(LaggingProducts {
+            inner: inner.readers().product.clone().unwrap(),
+            loads: Arc::clone(&loads),
+            seen: Mutex::default(),
+        }));
         Arc::new(Self {
             inner,
             readers,
+            replica,
             loads,
         })
     }
@@ -177,6 +189,48 @@ impl ProductReader for SlowProducts {
     }
 }
 
+/// A replica: of two looks one shows what the last one has shown.
+#[derive(Debug)]
+struct LaggingProducts {
+    inner: Arc<dyn ProductReader>,
+    loads: Arc<Loads>,
+    seen: Mutex<HashMap<ProductId, Option<Arc<Product>>>>,
+}
+
+#[async_trait]
+impl ProductReader for LaggingProducts {
+    async fn get_many(&self, ids: &[ProductId], deadline: Deadline) -> Result<Vec<Option<Arc<Product>>>> {
+        let turn = self.loads.replica.fetch_add(1, Ordering::SeqCst);
+        let fresh = self.inner.get_many(ids, deadline).await?;
+        let mut seen = self.seen.lock().unwrap();
+        let shown = ids.iter().zip(fresh).map(|(id, fresh)| match seen.get(id) {
+            Some(old) if turn % 2 == 1 => old.clone(),
+            _ => {
+                seen.insert(*id, fresh.clone());
+                fresh
+            }
+        });
+        Ok(shown.collect())
+    }
+
+    async fn find_by_slug(&self, slug: &Slug, deadline: Deadline) -> Result<Option<Arc<Product>>> {
+        self.inner.find_by_slug(slug, deadline).await
+    }
+
+    async fn find_by_skus(&self, skus: &[Sku], deadline: Deadline) -> Result<Vec<Option<Arc<Product>>>> {
+        self.inner.find_by_skus(skus, deadline).await
+    }
+
+    async fn list(
+        &self,
+        query: &ProductQuery,
+        page: &PageRequest,
+        deadline: Deadline,
+    ) -> Result<Page<Arc<Product>>> {
+        self.inner.list(query, page, deadline).await
+    }
+}
+
 #[async_trait]
 impl Store for SlowStore {
     fn capability(&self) -> &Capability {
@@ -187,8 +241,8 @@ impl Store for SlowStore {
         &self.readers
     }
 
-    fn tolerant(&self, bound: Duration) -> Option<Readers> {
-        self.inner.tolerant(bound)
+    fn tolerant(&self, _: Duration) -> Option<Readers> {
+        Some(self.replica.clone())
     }
 
     fn epoch(&self) -> i64 {

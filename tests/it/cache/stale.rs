@@ -85,6 +85,7 @@ async fn breaks(name: &str, trial: impl Fn() -> Trial) {
 async fn every_level(name: &str, pair: impl AsyncFn() -> Option<Pair>) {
     let Some(caches) = pair().await else { return };
     let (can_hold, has_push) = (caches[0].capability().holds, caches[0].capability().push);
+    let caches_have_floors = caches[0].capability().floors;
     let outcome = holds(
         &format!("{name}, Invalidate"),
         Trial::new(Some(caches), shared_only()),
@@ -111,6 +112,18 @@ async fn every_level(name: &str, pair: impl AsyncFn() -> Option<Pair>) {
         outcome.stats.iter().all(|stats| stats.hits_in_process > 0),
         "{outcome}"
     );
+
+    if caches_have_floors {
+        let caches = pair().await.unwrap();
+        let policy = shared_only().replica_bound(Duration::from_secs(5));
+        let outcome = holds(
+            &format!("{name}, Invalidate, lagging replica"),
+            Trial::new(Some(caches), policy),
+        )
+        .await;
+        let behind = outcome.stats.iter().any(|stats| stats.replica_behind > 0);
+        assert!(behind, "{outcome}");
+    }
 
     if can_hold {
         let caches = pair().await.unwrap();
