@@ -177,7 +177,7 @@ impl RespClient for FredClient {
     }
 
     async fn decide(&self, program: &Program, call: Call) -> Result<Reply, Failed> {
-        let client = self.pool.next();
+        let client = self.pool.next_connected();
         if !client.is_connected() {
             return Err(Failed::Refused(not_connected()));
         }
