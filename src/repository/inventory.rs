@@ -1,7 +1,6 @@
 //! Inventory: what there is, where it lies, and for whom it is kept.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::parsed;
 use super::version_of;
@@ -11,10 +10,6 @@ use crate::cache::StockHints;
 use crate::error::Error;
 use crate::error::Result;
 use crate::model::Aggregate;
-use crate::model::Expiry;
-use crate::model::Hold;
-use crate::model::HoldId;
-use crate::model::HoldLine;
 use crate::model::LedgerReport;
 use crate::model::Level;
 use crate::model::LocationId;
@@ -25,7 +20,6 @@ use crate::model::Quantity;
 use crate::model::Sku;
 use crate::model::Version;
 use crate::spi::store::Delta;
-use crate::spi::store::Durability;
 use crate::spi::store::Put;
 use crate::spi::store::StockStep;
 use crate::transaction::Attempts;
@@ -69,7 +63,7 @@ const MAX_BACKORDER: i64 = Quantity::MAX.get();
 /// ```
 #[derive(Clone, Debug)]
 pub struct Inventory {
-    context: Context,
+    pub(super) context: Context,
     hints: Option<StockHints>,
 }
 
@@ -244,89 +238,6 @@ impl Inventory {
         }
         let hint = |sku: &Sku| StockHint::new(sku.clone(), found.get(sku).copied().flatten().unwrap_or(0));
         Ok(skus.iter().map(hint).collect())
-    }
-
-    /// Keeps units for someone until `ttl` has passed by the store's clock.
-    ///
-    /// - All lines or none; lines of the same level are added up.
-    /// - It has no idempotency key: after `OutcomeUnknown` a hold may be there, and ends by itself.
-    ///
-    /// # Errors
-    /// - `InsufficientStock` with every short level.
-    /// - `InvalidInput` without lines, or on `ttl` of nothing or past 30 days.
-    /// - `Timeout`, `Unavailable`, `OutcomeUnknown`.
-    ///
-    /// # Cancel safety
-    /// Dropping the future leaves all lines held or none; a hold that nobody knows ends by itself.
-    pub async fn hold(&self, lines: &[HoldLine], ttl: Duration) -> Result<Hold> {
-        self.hold_with(lines, ttl, Durability::Durable).await
-    }
-
-    /// [`hold`](Self::hold), answered when the caller chooses: [`Durability::Relaxed`] does not wait for the disk.
-    ///
-    /// - A machine that crashes may forget a relaxed hold of the last second: an order that names it is then placed as if
-    ///   the hold had ended.
-    /// - It saves time only where relaxed holds share their commit with nothing else.
-    ///
-    /// # Errors
-    /// As of [`hold`](Self::hold).
-    ///
-    /// # Cancel safety
-    /// As of [`hold`](Self::hold).
-    pub async fn hold_with(&self, lines: &[HoldLine], ttl: Duration, durability: Durability) -> Result<Hold> {
-        let hold = async {
-            let id = HoldId::new();
-            let mut set = self.context.write_set();
-            set.durability = durability;
-            for step in stock::hold(lines, id, ttl)? {
-                set.delta(Delta::Stock(step));
-            }
-            let committed = self.context.commit(set, self.context.deadline()).await?;
-            let expires_at = Expiry::In(ttl).resolved(committed.at);
-            Ok(Hold {
-                id,
-                lines: stock::merged(lines)?,
-                expires_at,
-                alive: true,
-            })
-        };
-        hold.await
-            .map_err(|error: Error| error.operation("inventory.hold"))
-    }
-
-    /// Ends a hold; what it still keeps is available again.
-    ///
-    /// - A hold that is absent was released, used up, or never was: there is nothing to do.
-    ///
-    /// # Errors
-    /// `Timeout`, `Unavailable`, `OutcomeUnknown`.
-    ///
-    /// # Cancel safety
-    /// Dropping the future leaves the whole hold or nothing of it.
-    pub async fn release_hold(&self, id: HoldId) -> Result<()> {
-        let release = async {
-            let deadline = self.context.deadline();
-            let Some(hold) = self.context.inventory()?.hold(id, deadline).await? else {
-                return Ok(());
-            };
-            let mut set = self.context.write_set();
-            set.delta(stock::unhold(id, &hold.lines));
-            self.context.commit(set, deadline).await.map(drop)
-        };
-        release
-            .await
-            .map_err(|error| error.operation("inventory.release_hold"))
-    }
-
-    /// What a hold keeps, and whether it is alive by the store's clock; `None` once it was released or used
-    /// up.
-    ///
-    /// # Errors
-    /// `Timeout`, `Unavailable`.
-    pub async fn hold_status(&self, id: HoldId) -> Result<Option<Hold>> {
-        let reader = self.context.shown(Aggregate::Level).inventory()?;
-        let found = reader.hold(id, self.context.deadline()).await;
-        found.map_err(|error| error.operation("inventory.hold_status"))
     }
 
     /// The movements of a level, latest first.

@@ -7,6 +7,7 @@
 //! - Every call ends within the deadline of the shop that it was made on.
 
 mod carts;
+mod holds;
 mod inventory;
 mod orders;
 mod payments;
