@@ -297,7 +297,11 @@ impl<E: Engine> First<E> {
     fn take_back(&mut self, ended: Result<Ended<E>, tokio::task::JoinError>) {
         let Ended { number, hand, what } = match ended {
             Ok(ended) => ended,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime shuts down, and this task with it.
+                Err(_) => return,
+            },
         };
         match what {
             What::Worked(left) => {
