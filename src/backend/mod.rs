@@ -10,6 +10,13 @@ mod epoch;
     feature = "dynamodb",
     feature = "redis"
 ))]
+mod feed;
+#[cfg(any(
+    feature = "sqlite",
+    feature = "postgres",
+    feature = "dynamodb",
+    feature = "redis"
+))]
 mod gauge;
 mod in_process;
 #[cfg(feature = "memcached")]

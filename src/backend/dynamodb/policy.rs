@@ -67,7 +67,7 @@ const RELAY: &[Grant] = &[
     (Scope::Tables, &["DescribeTable"]),
     (
         Scope::Only(Table::Keys),
-        &["BatchGetItem", "DeleteItem", "PutItem", "Query", "UpdateItem"],
+        &["DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"],
     ),
     (
         Scope::Streams,
@@ -76,7 +76,7 @@ const RELAY: &[Grant] = &[
 ];
 
 const READ: &[Grant] = &[
-    (Scope::Tables, &["BatchGetItem", "DescribeTable"]),
+    (Scope::Tables, &["BatchGetItem", "DescribeTable", "GetItem"]),
     (Scope::Indexed, &["Query"]),
     (Scope::Only(Table::Inventory), &["Scan"]),
 ];
@@ -92,7 +92,7 @@ const MIGRATE: &[Grant] = &[
         ],
     ),
     // The epoch, which every opening reads.
-    (Scope::Only(Table::Keys), &["BatchGetItem"]),
+    (Scope::Only(Table::Keys), &["GetItem"]),
 ];
 
 const RECOVERY: Grant = (
@@ -278,7 +278,7 @@ mod tests {
     fn who_reads_writes_nothing() {
         let granted = statements(&options(), &[Role::Read]);
         for action in actions(&granted) {
-            let reads = ["BatchGetItem", "DescribeTable", "Query", "Scan"];
+            let reads = ["BatchGetItem", "DescribeTable", "GetItem", "Query", "Scan"];
             assert!(
                 reads.contains(&action.trim_start_matches("dynamodb:")),
                 "{action}"

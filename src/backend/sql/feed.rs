@@ -1,32 +1,21 @@
-//! The feed of either engine: one partition, and what every read of it checks first.
+//! The feed of either engine: what every read of it checks first.
 
 use super::epoch::Identity;
 use crate::backend::epoch::Epoch;
 use crate::backend::epoch::restored;
+use crate::backend::feed;
+pub(super) use crate::backend::feed::foreign;
+pub(super) use crate::backend::feed::number;
+pub(super) use crate::backend::feed::partition;
+pub(super) use crate::backend::feed::partitions;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::spi::changes::FeedRead;
-use crate::spi::changes::Partition;
-use crate::spi::changes::PartitionId;
 use crate::spi::changes::Position;
 
 /// Changes of a page at most, whatever is asked for: a page is held in memory.
 const PAGE: usize = 10_000;
-
-/// The one partition: all changes of a database have one order.
-const NAME: &str = "0";
-
-pub(super) fn partition() -> PartitionId {
-    PartitionId::new(NAME)
-}
-
-pub(super) fn partitions() -> Vec<Partition> {
-    vec![Partition {
-        id: partition(),
-        parents: Vec::new(),
-    }]
-}
 
 /// What the database says of itself in the statement that reads the changes.
 #[derive(Debug, Clone, Copy)]
@@ -59,16 +48,7 @@ impl Head {
 
 /// Checks what is asked for; the number of changes of the page.
 pub(super) fn limit(read: &FeedRead<'_>) -> Result<usize> {
-    if read.partition.as_str() != NAME {
-        return Err(Error::invalid(
-            "partition",
-            "the feed has no partition of this name",
-        ));
-    }
-    if read.limit == 0 {
-        return Err(Error::invalid("limit", "a page has one change or more"));
-    }
-    Ok(read.limit.min(PAGE))
+    feed::limit(read, PAGE)
 }
 
 /// The words of a position that begins with this mark.
@@ -79,22 +59,6 @@ pub(super) fn words<'a>(position: &'a Position, mark: &str) -> Result<Vec<&'a st
         return Err(foreign());
     }
     Ok(words.collect())
-}
-
-/// A number of a position, which is never negative and written in one way.
-pub(super) fn number(word: &str) -> Result<i64> {
-    let number: i64 = word.parse().map_err(|_| foreign())?;
-    if number < 0 || word != number.to_string() {
-        return Err(foreign());
-    }
-    Ok(number)
-}
-
-pub(super) fn foreign() -> Error {
-    Error::invalid(
-        "position",
-        "this feed did not give the position: begin anew, or read the feed that gave it",
-    )
 }
 
 pub(super) fn nothing() -> Error {

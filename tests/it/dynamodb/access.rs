@@ -240,11 +240,14 @@ async fn a_process_that_reads_is_allowed_what_it_does() {
     let shop =
         Shop::of(Stockroom::builder().store(DynamoStore::connect(options.clone()).await.unwrap())).await;
     let product = shop.stock("MUG", 3).await;
+    let other = shop.stock("CUP", 1).await;
     shop.close().await;
     let options = options.endpoint(desk.url());
     let store = DynamoStore::connect(options.clone()).await.unwrap();
     let shop = Shop::of(Stockroom::builder().store(store).without_background()).await;
     shop.products().require(product.id).await.unwrap();
+    let both = shop.products().get_many(&[product.id, other.id]).await.unwrap();
+    assert!(both.iter().all(Option::is_some));
     let page = PageRequest::new(10).unwrap();
     shop.products()
         .list(&ProductQuery::default(), page)

@@ -3,7 +3,8 @@
 use sha2::Digest as _;
 use sha2::Sha256;
 
-use crate::error::Error;
+use crate::backend::feed::foreign;
+use crate::backend::feed::number;
 use crate::error::Result;
 use crate::spi::changes::Position;
 
@@ -69,22 +70,6 @@ pub(super) fn parse(position: &Position, shard: &str) -> Result<(i64, Place)> {
         _ => return Err(foreign()),
     };
     Ok((number(epoch)?, place))
-}
-
-/// A number that is never negative and written in one way.
-fn number(word: &str) -> Result<i64> {
-    let number: i64 = word.parse().map_err(|_| foreign())?;
-    if number < 0 || word != number.to_string() {
-        return Err(foreign());
-    }
-    Ok(number)
-}
-
-fn foreign() -> Error {
-    Error::invalid(
-        "position",
-        "this feed did not give the position: begin anew, or read the feed that gave it",
-    )
 }
 
 #[cfg(test)]

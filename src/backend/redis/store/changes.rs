@@ -11,6 +11,7 @@ use super::record::text;
 use super::record::time;
 use super::record::uuid;
 use super::wire::Wire;
+use crate::backend::feed;
 use crate::backend::redis::client::Reply;
 use crate::error::Error;
 use crate::error::ErrorKind;
@@ -29,9 +30,6 @@ use crate::spi::changes::PartitionEnd;
 use crate::spi::changes::PartitionId;
 use crate::spi::changes::Position;
 
-/// The one partition: all changes have one order.
-const NAME: &str = "0";
-
 /// Changes of a page at most, whatever is asked for: the server does nothing else meanwhile.
 const PAGE: usize = 1_000;
 
@@ -48,10 +46,7 @@ impl RedisChanges {
 impl ChangeSource for RedisChanges {
     async fn partitions(&self, _: Deadline) -> Result<Vec<Partition>> {
         self.0.check_open()?;
-        Ok(vec![Partition {
-            id: PartitionId::new(NAME),
-            parents: Vec::new(),
-        }])
+        Ok(feed::partitions())
     }
 
     async fn tail(&self, deadline: Deadline) -> Result<Vec<(PartitionId, Position)>> {
@@ -67,11 +62,11 @@ impl ChangeSource for RedisChanges {
             || beginning(epoch),
             |(number, entry)| behind(epoch, number, &entry),
         );
-        Ok(vec![(PartitionId::new(NAME), place.position())])
+        Ok(vec![(feed::partition(), place.position())])
     }
 
     async fn read(&self, read: FeedRead<'_>, deadline: Deadline) -> Result<ChangePage> {
-        let limit = limit(&read)?;
+        let limit = feed::limit(&read, PAGE)?;
         let from = read.after.map(Place::read).transpose()?;
         let words = match &from {
             Some(place) => [
@@ -121,19 +116,6 @@ impl RedisChanges {
             },
         })
     }
-}
-
-fn limit(read: &FeedRead<'_>) -> Result<usize> {
-    if read.partition.as_str() != NAME {
-        return Err(Error::invalid(
-            "partition",
-            "the feed has no partition of this name",
-        ));
-    }
-    if read.limit == 0 {
-        return Err(Error::invalid("limit", "a page has one change or more"));
-    }
-    Ok(read.limit.min(PAGE))
 }
 
 fn beginning(epoch: i64) -> Place {

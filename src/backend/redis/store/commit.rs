@@ -75,16 +75,16 @@ impl Committer {
         let place = Arc::clone(&self.places).try_acquire_owned();
         self.wire.check_open()?;
         let place = place.map_err(|_| too_many())?;
-        let ticket = self.gauge.enter().ok_or_else(too_many)?;
+        let mut ticket = self.gauge.enter().ok_or_else(too_many)?;
         let desk = Desk {
             wire: Arc::clone(&self.wire),
             gauge: Arc::clone(&self.gauge),
         };
         // A caller that goes away changes nothing.
         let task = tokio::spawn(async move {
-            drop(ticket);
+            ticket.sent();
             let answer = desk.settle(&message, deadline).await;
-            drop(place);
+            drop((ticket, place));
             answer
         });
         match deadline.bound(task).await {

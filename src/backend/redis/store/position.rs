@@ -1,6 +1,6 @@
 //! Places in the feed: the number of the change before, and the nonce that tells it from another of this number.
 
-use crate::error::Error;
+use crate::backend::feed::foreign;
 use crate::error::Result;
 use crate::spi::changes::Position;
 
@@ -46,13 +46,6 @@ impl Place {
         }
         Ok(place)
     }
-}
-
-fn foreign() -> Error {
-    Error::invalid(
-        "position",
-        "this feed did not give the position: begin anew, or read the feed that gave it",
-    )
 }
 
 #[cfg(test)]
