@@ -147,7 +147,9 @@ impl<E: Engine> First<E> {
 
     /// Waits for a set to arrive, where one could go, or for a hand to end; `false` when neither can happen any more.
     async fn something_happened(&mut self) -> bool {
-        let has_room = self.under_way.is_empty() || !self.idle.is_empty() || self.cold.is_some();
+        // Where everybody wants the same, nobody is looked at before the batch has ended.
+        let looks = self.halving.not_for == 0 && (!self.idle.is_empty() || self.cold.is_some());
+        let has_room = self.under_way.is_empty() || looks;
         tokio::select! {
             Some(ended) = self.working.join_next() => self.take_back(ended),
             job = self.jobs.recv(), if self.open && has_room => match job {
@@ -192,7 +194,8 @@ impl<E: Engine> First<E> {
     /// Without another batch under way the set that has waited longest is always in: a set waits for those before it that
     /// collide with it, and for one batch of each [`BATCH`] sets before it.
     fn next_batch(&mut self) -> Option<(Vec<Job>, Together)> {
-        if self.idle.is_empty() && self.cold.is_none() {
+        let has_hand = !self.idle.is_empty() || self.cold.is_some();
+        if !has_hand || (self.halving.not_for > 0 && !self.under_way.is_empty()) {
             return None;
         }
         self.sort_out();
