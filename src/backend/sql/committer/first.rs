@@ -147,18 +147,22 @@ impl<E: Engine> First<E> {
 
     /// Waits for a set to arrive, where one could go, or for a hand to end; `false` when neither can happen any more.
     async fn something_happened(&mut self) -> bool {
-        // Where everybody wants the same, nobody is looked at before the batch has ended.
-        let looks = self.halving.not_for == 0 && (!self.idle.is_empty() || self.cold.is_some());
-        let has_room = self.under_way.is_empty() || looks;
+        let looks = self.looks();
         tokio::select! {
             Some(ended) = self.working.join_next() => self.take_back(ended),
-            job = self.jobs.recv(), if self.open && has_room => match job {
+            job = self.jobs.recv(), if self.open && looks => match job {
                 Some(job) => self.arrives(job),
                 None => self.open = false,
             },
             else => return false,
         }
         true
+    }
+
+    /// Whether it is worth a look who could go. Where everybody wants the same, nobody is looked at before the batch has ended.
+    fn looks(&self) -> bool {
+        let has_hand = !self.idle.is_empty() || self.cold.is_some();
+        self.under_way.is_empty() || (has_hand && self.halving.not_for == 0)
     }
 
     fn arrives(&mut self, mut job: Job) {
@@ -189,13 +193,12 @@ impl<E: Engine> First<E> {
         }
     }
 
-    /// The next batch, and what it touches.
+    /// The next batch, what it touches, and who takes it.
     ///
     /// Without another batch under way the set that has waited longest is always in: a set waits for those before it that
     /// collide with it, and for one batch of each [`BATCH`] sets before it.
-    fn next_batch(&mut self) -> Option<(Vec<Job>, Together)> {
-        let has_hand = !self.idle.is_empty() || self.cold.is_some();
-        if !has_hand || (self.halving.not_for > 0 && !self.under_way.is_empty()) {
+    fn next_batch(&mut self) -> Option<(Hand<E>, Vec<Job>, Together)> {
+        if !self.looks() {
             return None;
         }
         self.sort_out();
@@ -203,13 +206,13 @@ impl<E: Engine> First<E> {
         if self.free.is_empty() || self.free.len() < busy {
             return None;
         }
-        if self.idle.is_empty() {
+        let Some(hand) = self.idle.pop() else {
             // A second hand is worth a connection as soon as as many wait as are under way.
             self.warm();
             return None;
-        }
-        let both_hands = self.idle.len() + self.under_way.len() > 1;
-        let most = if both_hands && self.halving.not_for == 0 {
+        };
+        let has_another = !self.idle.is_empty() || !self.under_way.is_empty();
+        let most = if has_another && self.halving.not_for == 0 {
             (busy + self.free.len()).div_ceil(2).clamp(FEW, BATCH)
         } else {
             BATCH
@@ -224,7 +227,7 @@ impl<E: Engine> First<E> {
                 self.free.push(job);
             }
         }
-        Some((batch, touched))
+        Some((hand, batch, touched))
     }
 
     /// Looks at what waits: what could go, and what has to wait for a batch that is under way. What waits for a set that was put
@@ -255,10 +258,7 @@ impl<E: Engine> First<E> {
         self.waiting.sort_by_key(|job| job.arrived);
     }
 
-    fn start(&mut self, (batch, touched): (Vec<Job>, Together)) {
-        let Some(mut hand) = self.idle.pop() else {
-            return self.waiting.extend(batch);
-        };
+    fn start(&mut self, (mut hand, batch, touched): (Hand<E>, Vec<Job>, Together)) {
         if !self.under_way.is_empty() {
             self.went_beside = true;
             self.halving.went_well();
