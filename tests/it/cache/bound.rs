@@ -1,7 +1,5 @@
 //! The cache's part in writes: what is refused, what is repeated by the feed, what a hit costs nobody.
 
-use std::sync::Arc;
-
 use stockroom::Cache;
 use stockroom::CachePolicy;
 use stockroom::Consistency;
@@ -19,7 +17,7 @@ use stockroom::spi::cache::SharedCache;
 use stockroom::testkit::engines;
 use stockroom::testkit::engines::Memcached;
 
-use super::dying::DyingCache;
+use super::dying::writer_unheard;
 use super::slow::SlowStore;
 use crate::support::until;
 use crate::support::usd;
@@ -112,20 +110,7 @@ async fn a_refused_write_ends_its_hold() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_feed_repeats_what_a_writer_could_not_invalidate() {
-    let cache = InProcessCache::new();
-    let readers = cache.another();
-    let store = SlowStore::open().await;
-    let policy = CachePolicy::new().tiers(Tiers::Shared);
-    // Every invalidation of the writer is lost; its process feeds no sink.
-    let writer = Stockroom::builder()
-        .store_arc(store.clone())
-        .cache(Cache::shared_arc(DyingCache::new(Arc::new(cache), 1)).products(policy))
-        .without_background();
-    let writer = writer.open().await.unwrap();
-    let reader = Stockroom::builder()
-        .store_arc(store.clone())
-        .cache(Cache::shared(readers).products(policy));
-    let reader = reader.open().await.unwrap();
+    let (writer, reader) = writer_unheard().await;
     let mug = writer
         .products()
         .create(NewProduct::new("Mug").variant("MUG", usd(9)))

@@ -7,7 +7,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use stockroom::Cache;
+use stockroom::CachePolicy;
+use stockroom::InProcessCache;
 use stockroom::Result;
+use stockroom::Stockroom;
+use stockroom::Tiers;
 use stockroom::resilience::Deadline;
 use stockroom::spi::cache::Acquire;
 use stockroom::spi::cache::Acquired;
@@ -23,6 +28,8 @@ use stockroom::spi::cache::Renewed;
 use stockroom::spi::cache::SharedCache;
 use stockroom::spi::cache::TagGeneration;
 use stockroom::spi::cache::Writer;
+
+use super::slow::SlowStore;
 
 /// Passes everything on, but not each invalidation.
 #[derive(Debug)]
@@ -112,4 +119,20 @@ impl SharedCache for DyingCache {
     async fn close(&self) {
         self.inner.close().await;
     }
+}
+
+/// Two shops: a writer whose word never reaches the cache and whose process feeds no sink, and a reader.
+pub(super) async fn writer_unheard() -> (Stockroom, Stockroom) {
+    let cache = InProcessCache::new();
+    let readers = cache.another();
+    let store = SlowStore::open().await;
+    let policy = CachePolicy::new().tiers(Tiers::Shared);
+    let writer = Stockroom::builder()
+        .store_arc(store.clone())
+        .cache(Cache::shared_arc(DyingCache::new(Arc::new(cache), 1)).products(policy))
+        .without_background();
+    let reader = Stockroom::builder()
+        .store_arc(store)
+        .cache(Cache::shared(readers).products(policy));
+    (writer.open().await.unwrap(), reader.open().await.unwrap())
 }

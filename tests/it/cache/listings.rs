@@ -20,7 +20,7 @@ use stockroom::Stockroom;
 use stockroom::Tiers;
 use stockroom::spi::store::ProductOrder;
 
-use super::dying::DyingCache;
+use super::dying::writer_unheard;
 use super::slow::SlowStore;
 use crate::support::until;
 use crate::support::usd;
@@ -171,20 +171,7 @@ async fn lists_of_what_is_in_stock_and_without_a_tier_go_to_the_store() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_feed_outdates_the_lists_that_a_writer_could_not() {
-    let cache = InProcessCache::new();
-    let readers = cache.another();
-    let store = SlowStore::open().await;
-    let policy = CachePolicy::new().tiers(Tiers::Shared);
-    // Whatever the writer would tell the cache is lost; its process feeds no sink.
-    let writer = Stockroom::builder()
-        .store_arc(store.clone())
-        .cache(Cache::shared_arc(DyingCache::new(Arc::new(cache), 1)).products(policy))
-        .without_background();
-    let writer = writer.open().await.unwrap();
-    let reader = Stockroom::builder()
-        .store_arc(store.clone())
-        .cache(Cache::shared(readers).products(policy));
-    let reader = reader.open().await.unwrap();
+    let (writer, reader) = writer_unheard().await;
     let mug = create(&writer, "Mug", "mugs").await;
     for category in ["mugs", "cups"] {
         titles(&reader, &of(category)).await;

@@ -8,7 +8,6 @@ use stockroom::Cache;
 use stockroom::CachePolicy;
 use stockroom::ErrorKind;
 use stockroom::InProcessCache;
-use stockroom::NewProduct;
 use stockroom::Product;
 use stockroom::ProductId;
 use stockroom::ProductPatch;
@@ -16,29 +15,12 @@ use stockroom::Stockroom;
 use stockroom::Tiers;
 
 use super::slow::SlowStore;
+use super::slow::mug;
+use super::slow::open;
 use crate::support::until;
-use crate::support::usd;
 
 /// Callers who want one key at once.
 const CROWD: usize = 1_000;
-
-async fn shop(store: &Arc<SlowStore>, cache: Cache) -> Stockroom {
-    let builder = Stockroom::builder().store_arc(Arc::<SlowStore>::clone(store));
-    // A write of products would read where they belong: loads are counted here.
-    builder
-        .cache(cache.without_listings())
-        .without_background()
-        .open()
-        .await
-        .unwrap()
-}
-
-async fn mug(shop: &Stockroom, name: &str) -> Arc<Product> {
-    shop.products()
-        .create(NewProduct::new("Mug").variant(name, usd(9)))
-        .await
-        .unwrap()
-}
 
 /// Begins a thousand reads, lets them wait for the load, then lets the load go.
 async fn crowd(shops: &[Stockroom], store: &SlowStore, id: ProductId) -> Vec<Option<Arc<Product>>> {
@@ -60,7 +42,7 @@ async fn crowd(shops: &[Stockroom], store: &SlowStore, id: ProductId) -> Vec<Opt
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_misses_of_one_key_are_one_load() {
     let store = SlowStore::open().await;
-    let shop = shop(&store, Cache::in_process()).await;
+    let shop = open(&store, Cache::in_process()).await;
     let mug = mug(&shop, "MUG").await;
     let found = crowd(std::slice::from_ref(&shop), &store, mug.id).await;
     assert!(found.iter().all(|found| found.as_deref() == Some(&*mug)));
@@ -80,8 +62,8 @@ async fn a_thousand_misses_in_two_processes_are_one_lease() {
     let cache = InProcessCache::new();
     let other = cache.another();
     let shops = [
-        shop(&store, Cache::shared(cache)).await,
-        shop(&store, Cache::shared(other)).await,
+        open(&store, Cache::shared(cache)).await,
+        open(&store, Cache::shared(other)).await,
     ];
     let mug = mug(&shops[0], "MUG").await;
     let found = crowd(&shops, &store, mug.id).await;
@@ -95,7 +77,7 @@ async fn a_thousand_misses_in_two_processes_are_one_lease() {
 async fn after_a_loader_has_panicked_the_next_caller_loads() {
     let store = SlowStore::open().await;
     for cache in [Cache::in_process(), Cache::shared(InProcessCache::new())] {
-        let shop = shop(&store, cache).await;
+        let shop = open(&store, cache).await;
         let mug = mug(&shop, &format!("MUG-{}", store.loads.count())).await;
         store.loads.panics.store(true, Ordering::SeqCst);
         let error = shop.products().get(mug.id).await.unwrap_err();
@@ -108,7 +90,7 @@ async fn after_a_loader_has_panicked_the_next_caller_loads() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_caller_that_is_dropped_takes_nobodys_load_with_it() {
     let store = SlowStore::open().await;
-    let shop = shop(&store, Cache::in_process()).await;
+    let shop = open(&store, Cache::in_process()).await;
     let mug = mug(&shop, "MUG").await;
     store.loads.gated.store(true, Ordering::SeqCst);
     let read = |shop: &Stockroom| {
@@ -129,7 +111,7 @@ async fn a_caller_that_is_dropped_takes_nobodys_load_with_it() {
 async fn whoever_comes_after_a_write_is_not_given_what_was_loaded_before_it() {
     for cache in [Cache::in_process(), Cache::shared(InProcessCache::new())] {
         let store = SlowStore::open().await;
-        let shop = shop(&store, cache).await;
+        let shop = open(&store, cache).await;
         let mug = mug(&shop, "MUG").await;
         store.loads.gated.store(true, Ordering::SeqCst);
         let early = {
@@ -157,7 +139,7 @@ async fn whoever_comes_after_a_write_is_not_given_what_was_loaded_before_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn after_a_loader_has_hung_the_next_caller_loads() {
     let store = SlowStore::open().await;
-    let shop = shop(&store, Cache::in_process()).await;
+    let shop = open(&store, Cache::in_process()).await;
     let mug = mug(&shop, "MUG").await;
     store.loads.gated.store(true, Ordering::SeqCst);
     let hasty = shop.with_deadline(Duration::from_millis(50));
@@ -170,7 +152,7 @@ async fn after_a_loader_has_hung_the_next_caller_loads() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_batch_asks_the_store_once_and_keeps_order() {
     let store = SlowStore::open().await;
-    let shop = shop(&store, Cache::shared(InProcessCache::new())).await;
+    let shop = open(&store, Cache::shared(InProcessCache::new())).await;
     let (one, two, three) = (
         mug(&shop, "A").await,
         mug(&shop, "B").await,
@@ -191,7 +173,7 @@ async fn a_batch_asks_the_store_once_and_keeps_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_absent_is_remembered_until_it_is_there() {
     let store = SlowStore::open().await;
-    let shop = shop(
+    let shop = open(
         &store,
         Cache::shared(InProcessCache::new()).products(CachePolicy::new().tiers(Tiers::Shared)),
     )
@@ -210,7 +192,7 @@ async fn an_old_value_is_given_while_the_store_is_down_where_the_policy_says_so(
     let keep = CachePolicy::new().tiers(Tiers::Shared);
     for (stale_for, is_given) in [(Duration::ZERO, false), (Duration::from_secs(60), true)] {
         let cache = Cache::shared(InProcessCache::new()).products(keep.stale_if_error(stale_for));
-        let shop = shop(&store, cache).await;
+        let shop = open(&store, cache).await;
         let mug = mug(&shop, &format!("MUG-{is_given}")).await;
         shop.products().get(mug.id).await.unwrap();
         // The writer has told the cache that the value is old.

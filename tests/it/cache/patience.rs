@@ -8,33 +8,13 @@ use stockroom::Cache;
 use stockroom::CachePolicy;
 use stockroom::Consistency;
 use stockroom::InProcessCache;
-use stockroom::NewProduct;
-use stockroom::Product;
 use stockroom::ProductPatch;
-use stockroom::Stockroom;
 use stockroom::Tiers;
 
 use super::slow::SlowStore;
+use super::slow::mug;
+use super::slow::open;
 use crate::support::until;
-use crate::support::usd;
-
-async fn open(store: &Arc<SlowStore>, cache: Cache) -> Stockroom {
-    let builder = Stockroom::builder().store_arc(Arc::<SlowStore>::clone(store));
-    // A write of products would read where they belong: loads are counted here.
-    builder
-        .cache(cache.without_listings())
-        .without_background()
-        .open()
-        .await
-        .unwrap()
-}
-
-async fn mug(shop: &Stockroom) -> Arc<Product> {
-    shop.products()
-        .create(NewProduct::new("Mug").variant("MUG", usd(9)))
-        .await
-        .unwrap()
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_hold_lasts_as_long_as_its_write_however_late_that_is() {
@@ -44,7 +24,7 @@ async fn a_hold_lasts_as_long_as_its_write_however_late_that_is() {
     let margin = Duration::from_millis(400);
     let writer = open(&store, Cache::shared(cache).products(strict).hold_margin(margin)).await;
     let reader = open(&store, Cache::shared(another).products(strict)).await;
-    let mug = mug(&writer).await;
+    let mug = mug(&writer, "MUG").await;
     reader.products().require(mug.id).await.unwrap();
 
     store.loads.commits_gated.store(true, Ordering::SeqCst);
@@ -84,7 +64,7 @@ async fn a_replica_that_is_behind_fills_nothing_and_one_that_is_not_spares_the_w
         .replica_bound(Duration::from_secs(5));
     let store = SlowStore::open().await;
     let shop = open(&store, Cache::shared(InProcessCache::new()).products(policy)).await;
-    let mug = mug(&shop).await;
+    let mug = mug(&shop, "MUG").await;
     assert_eq!(shop.products().require(mug.id).await.unwrap(), mug);
     assert_eq!(
         (store.loads.replica.load(Ordering::SeqCst), store.loads.count()),
@@ -122,7 +102,7 @@ async fn a_slow_load_goes_on_while_its_readers_are_given_what_is_old() {
             Cache::shared(InProcessCache::new()).products(hasty.tiers(tiers)),
         )
         .await;
-        let mug = mug(&shop).await;
+        let mug = mug(&shop, "MUG").await;
         shop.products().require(mug.id).await.unwrap();
         let cup = shop
             .products()

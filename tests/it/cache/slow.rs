@@ -9,8 +9,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use stockroom::Cache;
 use stockroom::Error;
 use stockroom::ErrorKind;
+use stockroom::NewProduct;
 use stockroom::Page;
 use stockroom::PageRequest;
 use stockroom::Product;
@@ -21,6 +23,7 @@ use stockroom::Sku;
 use stockroom::Slug;
 use stockroom::SqliteOptions;
 use stockroom::SqliteStore;
+use stockroom::Stockroom;
 use stockroom::resilience::Deadline;
 use stockroom::spi::changes::ChangeSource;
 use stockroom::spi::changes::Coordination;
@@ -31,6 +34,8 @@ use stockroom::spi::store::Readers;
 use stockroom::spi::store::Store;
 use stockroom::spi::store::WriteSet;
 use tokio::sync::Semaphore;
+
+use crate::support::usd;
 
 /// What a load does after it has read.
 #[derive(Debug, Default)]
@@ -279,4 +284,24 @@ impl Store for SlowStore {
     async fn close(&self) {
         self.inner.close().await;
     }
+}
+
+/// A shop on the store whose loads are those of its readers alone.
+pub(super) async fn open(store: &Arc<SlowStore>, cache: Cache) -> Stockroom {
+    let builder = Stockroom::builder().store_arc(Arc::<SlowStore>::clone(store));
+    // A write of products would read where they belong: loads are counted here.
+    builder
+        .cache(cache.without_listings())
+        .without_background()
+        .open()
+        .await
+        .unwrap()
+}
+
+/// A product with one variant of this SKU.
+pub(super) async fn mug(shop: &Stockroom, sku: &str) -> Arc<Product> {
+    shop.products()
+        .create(NewProduct::new("Mug").variant(sku, usd(9)))
+        .await
+        .unwrap()
 }
