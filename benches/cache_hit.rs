@@ -40,11 +40,23 @@ static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 /// Rounds of each way, in turns; the median counts.
 const ROUNDS: usize = 7;
 
+/// Prime to the number of keys: all of them are visited, neighbours far apart.
+const STRIDE: usize = 7_919;
+
 /// What is run.
 #[derive(Clone, Copy)]
 struct Pace {
     keys: usize,
     reads: usize,
+}
+
+/// How one hit follows another.
+#[derive(Clone, Copy)]
+enum Order {
+    /// Which product is read next depends on the one that was read: the time of a hit is what its caller waits.
+    Chained,
+    /// All ids are known beforehand: the processor begins with the next hits while it waits for the memory of this one.
+    Loose,
 }
 
 /// The same products in three places.
@@ -90,17 +102,24 @@ async fn run(pace: Pace) -> Result<()> {
     no_allocation(&places).await?;
     let every = cached::grouped(pace.keys as f64);
     let mut lines = Vec::new();
-    for (name, keys, tasks) in [
-        ("one key".to_owned(), 1, 1),
-        (format!("{every} keys"), pace.keys, 1),
-        ("one key, two tasks".to_owned(), 1, 2),
-        (format!("{every} keys, two tasks"), pace.keys, 2),
+    for (name, keys, tasks, order) in [
+        ("one key".to_owned(), 1, 1, Order::Loose),
+        (format!("{every} keys"), pace.keys, 1, Order::Chained),
+        (format!("{every} keys, overlapping"), pace.keys, 1, Order::Loose),
+        ("one key, two tasks".to_owned(), 1, 2, Order::Loose),
+        (format!("{every} keys, two tasks"), pace.keys, 2, Order::Chained),
+        (
+            format!("{every} keys, two tasks, overlapping"),
+            pace.keys,
+            2,
+            Order::Loose,
+        ),
     ] {
         let mut rounds = [Vec::new(), Vec::new(), Vec::new()];
         for round in 0..ROUNDS {
             for turn in 0..3 {
                 let way = (round + turn) % 3;
-                rounds[way].push(round_of(&places, (way, keys, tasks), pace.reads).await?);
+                rounds[way].push(round_of(&places, (way, keys, tasks, order), pace.reads).await?);
             }
         }
         let ways = rounds.map(median);
@@ -171,6 +190,9 @@ fn markdown(lines: &[Line], machine: &Machine, pace: Pace) -> String {
          news are looked at, the hit is counted.\n\
          - **quick_cache**: `cache.get(&id)` of the same `Arc<Product>`, which is never dropped for anybody's write.\n\
          - **HashMap, RwLock**: the same `Arc` cloned under a read lock of the standard library.\n\
+         - Of many keys, which one is read next depends on the product that was read: the time is what a caller waits for. **Overlapping**: the ids are known \
+         beforehand and nothing is done with the products, so that the processor begins with the next hits while it waits for the memory of this one; \
+         the fewer instructions a hit has, the more of them at once.\n\
          - Medians of {ROUNDS} rounds in turns, {} hits a task and round, in strides so that neighbours are not read one after the other. Of two \
          tasks the time is that of each, on a processor of its own if the machine has two that are free.\n\
          - A thousand hits allocate nothing: the run fails otherwise (a counting allocator).\n\n{}",
@@ -243,25 +265,30 @@ async fn no_allocation(places: &Places) -> Result<()> {
 /// Nanoseconds a hit of one round: so many tasks, each over so many keys.
 async fn round_of(
     places: &Arc<Places>,
-    (way, keys, tasks): (usize, usize, usize),
+    (way, keys, tasks, order): (usize, usize, usize, Order),
     reads: usize,
 ) -> Result<f64> {
+    // Nothing of the value is added, which only the processor finds out.
+    let mask = black_box(0);
     let start = Instant::now();
     let running = (0..tasks).map(|task| {
         let places = Arc::clone(places);
         tokio::spawn(async move {
-            let mut at = task * 7_919;
+            let mut at = task * STRIDE;
             for _ in 0..reads {
-                // A stride that is prime to the number of keys visits all of them, far apart.
-                at = (at + 7_919) % keys;
+                at = (at + STRIDE) % keys;
                 let id = places.ids[at];
-                match way {
-                    0 => drop(black_box(places.shop.products().get(id).await?)),
-                    1 => drop(black_box(places.raw.get(&id))),
+                let found = match way {
+                    0 => places.shop.products().get(id).await?,
+                    1 => places.raw.get(&id),
                     _ => {
                         let locked = places.locked.read().map_err(|_| "a lock is poisoned")?;
-                        drop(black_box(locked.get(&id).cloned()));
+                        locked.get(&id).cloned()
                     }
+                };
+                let product = black_box(found).ok_or("a product is gone")?;
+                if let Order::Chained = order {
+                    at += product.title.len() & mask;
                 }
             }
             Result::Ok(())

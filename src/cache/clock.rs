@@ -27,6 +27,7 @@ impl CoarseClock {
     }
 
     /// The time as it was moved on last.
+    #[inline]
     pub(super) fn now(&self) -> u64 {
         self.now.load(Ordering::Relaxed)
     }

@@ -16,6 +16,7 @@ thread_local! {
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 /// The shard of this thread.
+#[inline]
 fn shard() -> usize {
     SHARD.with(|shard| {
         let known = shard.get();
@@ -39,6 +40,7 @@ pub(super) struct Hits([Line; SHARDS]);
 
 impl Hits {
     /// Counts one, and tells how many this thread's shard has.
+    #[inline]
     pub(super) fn count(&self) -> u64 {
         self.0[shard()].0.fetch_add(1, Ordering::Relaxed)
     }

@@ -34,12 +34,14 @@ impl Generations {
         Self((0..GENERATIONS).map(|_| AtomicU32::new(0)).collect())
     }
 
+    #[inline]
     fn slot(&self, id: Uuid) -> &AtomicU32 {
         // The last bytes of a UUID of version 7 are random.
         let [.., high, low] = *id.as_bytes();
         &self.0[usize::from(u16::from_be_bytes([high, low])) % GENERATIONS]
     }
 
+    #[inline]
     pub(super) fn of(&self, id: Uuid) -> u32 {
         self.slot(id).load(Ordering::Acquire)
     }
