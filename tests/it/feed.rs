@@ -256,7 +256,10 @@ async fn a_page_that_ends_inside_a_row_goes_on_behind_its_last_change() {
     };
     let mut dice = Dice::new("cuts");
     let (store, schema) = store(ground.url()).await;
-    let mut sessions = [connect(ground.url(), &schema).await, connect(ground.url(), &schema).await];
+    let mut sessions = [
+        connect(ground.url(), &schema).await,
+        connect(ground.url(), &schema).await,
+    ];
     let mut feed = Feed::new(store.changes().unwrap(), 1);
     let (mut versions, mut written, mut given) = (BTreeMap::new(), [Vec::new(), Vec::new()], Vec::new());
     let mut committed = Vec::new();

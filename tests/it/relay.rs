@@ -108,7 +108,11 @@ async fn everything(ground: &Ground) -> BTreeMap<String, u64> {
     let one_a_row = "SELECT aggregate || ' ' || row_key || ' ' || version FROM stockroom_changes";
     let packed = "SELECT (e.entry::json->>0) || ' ' || (e.entry::json->>1) || ' ' || e.version \
                   FROM stockroom_changes, unnest(entries, versions) AS e(entry, version)";
-    let sql = if ground.schema().is_some() { packed } else { one_a_row };
+    let sql = if ground.schema().is_some() {
+        packed
+    } else {
+        one_a_row
+    };
     highest(&ground.texts(sql).await)
 }
 

@@ -112,8 +112,14 @@ mod tests {
         let level = RowKey::Level(Sku::new("MUG").unwrap(), LocationId::new("main").unwrap());
         assert_eq!(base(&level), 2_236_437_926_820_172_183);
         let id = |text| RowKey::Id(Uuid::parse_str(text).unwrap());
-        assert_eq!(base(&id("01931e80-9b6a-7abc-8def-0123456789ab")), 28_366_988_331_616_683);
-        assert_eq!(base(&id("ffffffff-ffff-7abc-8def-0123456789ff")), 4_611_686_018_427_374_079);
+        assert_eq!(
+            base(&id("01931e80-9b6a-7abc-8def-0123456789ab")),
+            28_366_988_331_616_683
+        );
+        assert_eq!(
+            base(&id("ffffffff-ffff-7abc-8def-0123456789ff")),
+            4_611_686_018_427_374_079
+        );
     }
 
     #[test]

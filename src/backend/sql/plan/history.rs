@@ -37,7 +37,11 @@ impl Prepared {
     pub(super) fn record(&self, payload: &mut Payload) {
         let puts = self.set.puts.iter().map(|put| {
             let version = put.expected.map_or(Version::FIRST, Version::next);
-            (ChangeAction::Put, (put.record.aggregate(), put.record.key()), version)
+            (
+                ChangeAction::Put,
+                (put.record.aggregate(), put.record.key()),
+                version,
+            )
         });
         let deletes = self.set.deletes.iter().map(|gone| {
             let version = gone.expected.next();

@@ -2,6 +2,8 @@
 //!
 //! - **Windows.** What a new snapshot sees and the last one did not is a window. It is given in the order of the numbers,
 //!   page by page under the one snapshot; its end is a place that has given exactly what that snapshot sees.
+//! - **Rows.** A row holds the changes of a batch, and its number is that of its last one: what was given up to a row's number
+//!   was given as a whole, and a page that ends inside a row goes on at the number of its last change.
 //! - **Complete.** A place is a snapshot *seen* and a *floor* past which it sees nothing. Undelivered is what it does not see:
 //!   every number past the floor, and up to it the changes of transactions that had not ended in it, which are those that it
 //!   lists and those from its `xmax` on. (A transaction that runs is listed only below `xmax`, which is one past the highest
@@ -186,7 +188,10 @@ pub(super) fn query(place: Option<&Place>, fetch: i64) -> Query {
     }
     let rows = match parts.as_slice() {
         [part] => part.clone(),
-        _ => format!("(SELECT * FROM ({}) AS c ORDER BY c.seq LIMIT {limit})", parts.join(" UNION ALL ")),
+        _ => format!(
+            "(SELECT * FROM ({}) AS c ORDER BY c.seq LIMIT {limit})",
+            parts.join(" UNION ALL ")
+        ),
     };
     // A row's number is that of its last change. Rows come in their order: they are unpacked until the page is full.
     let number = "u.seq - cardinality(u.versions) + e.place";

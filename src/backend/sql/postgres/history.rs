@@ -192,6 +192,8 @@ impl<R: Reads> HistoryReader for PackedHistory<R> {
         let after = match page.position(digest)?.as_deref() {
             None => None,
             Some([CursorValue::Int(number), CursorValue::Int(version)]) => Some((*number, *version)),
+            // As it was when a change was a row.
+            Some([CursorValue::Int(number)]) => Some((*number, i64::MAX)),
             _ => return Err(filter::bad_cursor()),
         };
         let asked = Asked {
@@ -223,10 +225,7 @@ impl<R: Reads> HistoryReader for PackedHistory<R> {
 
 /// The lives that have something below a change that was given, each with the number that it lies above and the version to
 /// begin from.
-fn remaining(
-    lives: &[Life],
-    after: Option<(i64, i64)>,
-) -> impl Iterator<Item = (Life, i64, i64)> {
+fn remaining(lives: &[Life], after: Option<(i64, i64)>) -> impl Iterator<Item = (Life, i64, i64)> {
     let floors = lives.iter().skip(1).map(|life| life.end).chain([0]);
     let spans = lives.iter().copied().zip(floors);
     let mut after = after;
@@ -235,7 +234,7 @@ fn remaining(
         // It is in this life.
         Some((_, version)) => {
             after = None;
-            Some((life, floor, version))
+            Some((life, floor, version.min(life.top)))
         }
         None => Some((life, floor, life.top)),
     })

@@ -33,7 +33,11 @@ const PACK: [Column; 5] = [
 pub(super) fn step(sp: &dyn Spelling) -> Step {
     let list = List::Pack;
     let mut after = String::from("CASE r.root");
-    for (number, root) in ROOTS.iter().enumerate().filter(|(_, root)| !root.delta.is_empty()) {
+    for (number, root) in ROOTS
+        .iter()
+        .enumerate()
+        .filter(|(_, root)| !root.delta.is_empty())
+    {
         // Writing to a String cannot fail.
         let _ = write!(after, " WHEN {number} THEN {}[r.n + 1]", versions(root.aggregate));
     }

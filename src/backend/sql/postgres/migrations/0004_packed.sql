@@ -41,4 +41,12 @@ END $$;
 ALTER TABLE stockroom_changes ALTER COLUMN seq SET INCREMENT BY 128;
 -- The next row is a step past what was given last, also in an empty table.
 SELECT setval('stockroom_changes_seq_seq', (SELECT last_value FROM stockroom_changes_seq_seq));
+
+-- Orders of guests are not looked for by their customer.
+DROP INDEX stockroom_orders_customer;
+CREATE INDEX stockroom_orders_customer ON stockroom_orders (customer_id, id) WHERE customer_id IS NOT NULL;
+
+-- Nobody looks for commits by their time.
+DROP INDEX stockroom_commits_at;
+
 SET LOCAL statement_timeout = 60000;
