@@ -3,14 +3,9 @@
 use super::Payload;
 use super::Plan;
 use super::Prepared;
-use super::signed;
-use crate::model::Aggregate;
-use crate::model::RowKey;
-use crate::model::Version;
-use crate::spi::changes::ChangeAction;
-
 #[cfg(feature = "sqlite")]
 use super::key_text;
+use super::signed;
 #[cfg(feature = "postgres")]
 use crate::backend::sql::packed;
 use crate::backend::sql::program::List;
@@ -20,6 +15,12 @@ use crate::backend::sql::rows::RowWriter;
 use crate::backend::sql::tables::ROOTS;
 #[cfg(feature = "sqlite")]
 use crate::backend::sql::tables::write_key;
+#[cfg(feature = "postgres")]
+use crate::model::Aggregate;
+#[cfg(feature = "postgres")]
+use crate::model::RowKey;
+use crate::model::Version;
+use crate::spi::changes::ChangeAction;
 
 /// How an engine keeps its history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
