@@ -112,8 +112,8 @@ fn markdown(machine: &Machine, outcomes: &[Outcome], effort: Effort) -> String {
          - **two stockrooms**: two shops of one database, as in two processes, each with half of the callers.\n\
          - All ways write the same tables and indexes: two unique keys (the idempotency key, one order per cart), order, \
          lines, movements; beside them they update the cart and the stock's rows. Only stockroom also writes its history \
-         (a change row for each aggregate touched) and one commit row a batch: the difference in rows. By hand nothing is asked \
-         of a connection before or after its use, statements are prepared once, and lines go in as one statement.\n\
+         (a row for up to 128 changes on PostgreSQL, a row for each aggregate touched on SQLite) and one commit row a batch: the \
+         difference in rows. By hand nothing is asked of a connection before or after its use, statements are prepared once, and lines go in as one statement.\n\
          - **writes a batch** share a commit; **tries a batch** are the transactions that it took: more than one where a batch was \
          decided again on fresh figures, or divided.\n\
          - **by Zipf**: the n-th SKU is wanted 1/n times as often as the first; a cart has as often one line as five.\n\

@@ -95,8 +95,8 @@ fn markdown(machine: &Machine, outcomes: &[Outcome], effort: Effort) -> String {
          [checkout.md](checkout.md).\n\
          - **a transaction each**: BEGIN, the statements, COMMIT; {CONNECTIONS} connections. On SQLite BEGIN IMMEDIATE on the one connection that can write.\n\
          - **a statement each**: all of a write as one statement, committed by itself; {CONNECTIONS} connections.\n\
-         - All ways write the same tables and indexes; only stockroom also writes its history (a change row for each aggregate \
-         touched) and one commit row a batch: the difference in rows. By hand nothing is asked of a connection \
+         - All ways write the same tables and indexes; only stockroom also writes its history (a row for up to 128 changes on \
+         PostgreSQL, a row for each aggregate touched on SQLite) and one commit row a batch: the difference in rows. By hand nothing is asked of a connection \
          before or after its use, and statements are prepared once.\n\
          - **writes a batch** share a commit; **tries a batch** are the transactions that it took: more than one where a batch was \
          decided again on fresh figures, or divided.\n\

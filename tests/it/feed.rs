@@ -217,15 +217,7 @@ async fn a_transaction_that_stays_open_holds_no_writer_back() {
     let store = Arc::new(PostgresStore::connect(options).await.unwrap());
     let mut feed = Feed::new(store.changes().unwrap(), 10);
     let mut open = connect(ground.url(), ground.schema().unwrap()).await;
-    let change = |version| {
-        format!(
-            "INSERT INTO stockroom_changes (aggregate, row_key, version, action, actor, events, at, commit_id) \
-             VALUES ('product', '{}', {version}, 'put', 'system', '[]', 0, '{}')",
-            schedule::key(1),
-            Uuid::now_v7()
-        )
-    };
-    execute(&mut open, &format!("BEGIN; {}", change(1))).await;
+    execute(&mut open, &format!("BEGIN; {}", schedule::insert(&[(1, 1)]))).await;
     let writers: Vec<_> = (0..64)
         .map(|number| {
             let shop = shop.clone();
@@ -256,6 +248,58 @@ async fn a_transaction_that_stays_open_holds_no_writer_back() {
     store.close().await;
 }
 
+/// Rows of one to so many changes as there is room for; pages end anywhere in them, and transactions commit meanwhile.
+#[tokio::test]
+async fn a_page_that_ends_inside_a_row_goes_on_behind_its_last_change() {
+    let Some(ground) = Ground::postgres().await else {
+        return;
+    };
+    let mut dice = Dice::new("cuts");
+    let (store, schema) = store(ground.url()).await;
+    let mut sessions = [
+        connect(ground.url(), &schema).await,
+        connect(ground.url(), &schema).await,
+    ];
+    let mut feed = Feed::new(store.changes().unwrap(), 1);
+    let (mut versions, mut written, mut given) = (BTreeMap::new(), [Vec::new(), Vec::new()], Vec::new());
+    let mut committed = Vec::new();
+    for session in &mut sessions {
+        execute(session, "BEGIN; SELECT pg_current_xact_id()").await;
+    }
+    for _ in 0..60 {
+        // Each session has aggregates of its own, as if it kept their locks.
+        let session = usize::try_from(dice.below(2)).unwrap();
+        let count = [1, 2, 30, 128][usize::try_from(dice.below(4)).unwrap()];
+        let row: Vec<(u64, i64)> = (0..count)
+            .map(|_| {
+                let aggregate = 2 * dice.below(5) + u64::try_from(session).unwrap();
+                let version = versions.entry(aggregate).or_insert(0);
+                *version += 1;
+                (aggregate, *version)
+            })
+            .collect();
+        execute(&mut sessions[session], &schedule::insert(&row)).await;
+        written[session].extend(row);
+        if dice.below(3) == 0 {
+            execute(&mut sessions[session], "COMMIT; BEGIN").await;
+            committed.append(&mut written[session]);
+        }
+        let limit = 1 + usize::try_from(dice.below(70)).unwrap();
+        let page = feed.read(limit).await;
+        assert!(page.changes.len() <= limit);
+        given.extend(ways::names(&page));
+    }
+    for (session, written) in sessions.iter_mut().zip(&mut written) {
+        execute(session, "COMMIT").await;
+        committed.append(written);
+    }
+    feed.limit = 50;
+    given.extend(feed.poll().await);
+    assert_eq!(schedule::judge(&committed, &given), BTreeSet::new());
+    assert_eq!(given.len(), committed.len());
+    store.close().await;
+}
+
 /// Every number of the table is read, however it is planned, without reading the table from end to end.
 #[tokio::test]
 async fn no_read_of_a_long_table_reads_it_from_end_to_end() {
@@ -266,8 +310,8 @@ async fn no_read_of_a_long_table_reads_it_from_end_to_end() {
     let mut beside = connect(server.url(), &schema).await;
     let fill = |from: u64, to: u64| {
         format!(
-            "INSERT INTO stockroom_changes (aggregate, row_key, version, action, actor, events, at, commit_id) \
-             SELECT 'product', gen_random_uuid()::text, 1, 'put', 'system', '[]', 0, gen_random_uuid() \
+            "INSERT INTO stockroom_changes (entries, versions, keys, at, commit_id) \
+             SELECT ARRAY['[\"product\",\"' || gen_random_uuid() || '\",\"put\",\"system\",[]]'], '{{1}}', '{{}}', 0, gen_random_uuid() \
              FROM generate_series({from}, {to})"
         )
     };

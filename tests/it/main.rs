@@ -25,6 +25,8 @@ mod feed;
 #[cfg(test)]
 mod guarantees;
 #[cfg(test)]
+mod history;
+#[cfg(test)]
 mod join;
 #[cfg(test)]
 mod linearizable;

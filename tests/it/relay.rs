@@ -105,10 +105,15 @@ fn start(ground: &Ground, log: &Log) -> Child {
 
 /// The last version of each aggregate, as the history has it.
 async fn everything(ground: &Ground) -> BTreeMap<String, u64> {
-    let rows = ground
-        .texts("SELECT aggregate || ' ' || row_key || ' ' || max(version) FROM stockroom_changes GROUP BY aggregate, row_key")
-        .await;
-    highest(&rows)
+    let one_a_row = "SELECT aggregate || ' ' || row_key || ' ' || version FROM stockroom_changes";
+    let packed = "SELECT (e.entry::json->>0) || ' ' || (e.entry::json->>1) || ' ' || e.version \
+                  FROM stockroom_changes, unnest(entries, versions) AS e(entry, version)";
+    let sql = if ground.schema().is_some() {
+        packed
+    } else {
+        one_a_row
+    };
+    highest(&ground.texts(sql).await)
 }
 
 /// The highest version of each aggregate among lines of aggregate, key and version.

@@ -15,6 +15,7 @@ use super::committer::prepare;
 use super::epoch::Identity;
 use super::judge::Verdict;
 use super::judge::judge;
+use super::plan::History;
 use super::plan::Plan;
 use super::plan::Prepared;
 use super::plan::lay_out;
@@ -56,6 +57,7 @@ pub(super) trait Guest: Send {
 pub(super) struct Host<'a> {
     pub(super) store: &'a dyn Store,
     pub(super) shop: i64,
+    pub(super) history: History,
     pub(super) epoch: &'a Epoch,
 }
 
@@ -76,7 +78,7 @@ pub(super) async fn join<T: Send>(
     let (set, value, mut telling) = staged.into_parts();
     let joined = async {
         host.epoch.check(&set)?;
-        let one = prepare(set, host.store.capability())?;
+        let one = prepare(set, host.store.capability(), host.history)?;
         telling.before(deadline).await?;
         if deadline.is_over() {
             return Err(Error::new(

@@ -12,6 +12,8 @@ mod join;
 mod judge;
 mod letters;
 mod migrate;
+#[cfg(feature = "postgres")]
+mod packed;
 mod plan;
 mod program;
 mod rows;
@@ -35,6 +37,7 @@ use std::sync::Arc;
 
 use crate::model::Aggregate;
 use crate::spi::store::Capability;
+use crate::spi::store::HistoryReader;
 use crate::spi::store::Limits;
 use crate::spi::store::Readers;
 
@@ -57,8 +60,8 @@ const fn capability(engine: &'static str) -> Capability {
     Capability::new(engine, AGGREGATES, LIMITS)
 }
 
-/// The readers over one engine.
-fn readers<R: dialect::Reads>(reads: &Arc<R>) -> Readers {
+/// The readers over one engine, with its own of the history.
+fn readers<R: dialect::Reads>(reads: &Arc<R>, history: Arc<dyn HistoryReader>) -> Readers {
     Readers {
         product: Some(Arc::new(tables::product::SqlProducts(reads.clone()))),
         cart: Some(Arc::new(tables::cart::SqlCarts(reads.clone()))),
@@ -66,6 +69,6 @@ fn readers<R: dialect::Reads>(reads: &Arc<R>) -> Readers {
         payment: Some(Arc::new(tables::payment::SqlPayments(reads.clone()))),
         inventory: Some(Arc::new(tables::level::SqlInventory(reads.clone()))),
         claim: Some(Arc::new(tables::keys::SqlClaims(reads.clone()))),
-        history: Some(Arc::new(tables::keys::SqlHistory(reads.clone()))),
+        history: Some(history),
     }
 }

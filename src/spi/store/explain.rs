@@ -16,7 +16,7 @@ pub struct Explanation {
     pub engine: &'static str,
     /// Operations, as the store's limit counts them.
     pub operations: usize,
-    /// Rows written, the change records and the commit row included.
+    /// Rows written, the change records and the commit row included; a store may keep many records in one row.
     pub rows: usize,
     /// Why the store would refuse it; `None` when it could take it.
     pub refusal: Option<String>,

@@ -63,6 +63,21 @@ pub(super) async fn execute(connection: &mut PgConnection, sql: &str) {
         .unwrap_or_else(|error| panic!("{error}: {sql}"));
 }
 
+/// The statement that writes one row of the feed, with these changes.
+pub(super) fn insert(changes: &[Named]) -> String {
+    let entries = changes.iter().map(|(aggregate, _)| {
+        let key = key(*aggregate);
+        format!("'[\"product\",\"{key}\",\"put\",\"system\",[]]'")
+    });
+    let versions = changes.iter().map(|(_, version)| version.to_string());
+    format!(
+        "INSERT INTO stockroom_changes (entries, versions, keys, at, commit_id) VALUES (ARRAY[{}], ARRAY[{}], '{{}}', 0, '{}')",
+        entries.collect::<Vec<_>>().join(", "),
+        versions.collect::<Vec<_>>().join(", "),
+        Uuid::now_v7()
+    )
+}
+
 /// Runs the steps; what is wrong about what the reader was given.
 pub(super) async fn run(url: &str, schema: &str, steps: &[Step], way: &mut dyn Way) -> BTreeSet<Wrong> {
     let mut sessions: BTreeMap<usize, PgConnection> = BTreeMap::new();
@@ -79,12 +94,7 @@ pub(super) async fn run(url: &str, schema: &str, steps: &[Step], way: &mut dyn W
                 written.insert(session, Vec::new());
             }
             Step::Number(session, aggregate, version) => {
-                let sql = format!(
-                    "INSERT INTO stockroom_changes (aggregate, row_key, version, action, actor, events, at, commit_id) \
-                     VALUES ('product', '{}', {version}, 'put', 'system', '[]', 0, '{}')",
-                    key(aggregate),
-                    Uuid::now_v7()
-                );
+                let sql = insert(&[(aggregate, version)]);
                 execute(sessions.get_mut(&session).unwrap(), &sql).await;
                 written.get_mut(&session).unwrap().push((aggregate, version));
             }

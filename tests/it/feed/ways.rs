@@ -73,7 +73,7 @@ impl Feed {
     }
 }
 
-fn names(page: &ChangePage) -> Vec<Named> {
+pub(super) fn names(page: &ChangePage) -> Vec<Named> {
     let name = |change: &stockroom::spi::changes::Change| {
         let id = change.key.id().unwrap();
         (id.as_u64_pair().1, change.version.stored())
@@ -170,7 +170,7 @@ impl Broken {
             Plant::FloorBefore => (format!("seq > {floor} OR {listed} OR {later}"), "seq"),
         };
         let sql = format!(
-            "SELECT h.snapshot, h.top, h.xmin, c.seq, c.row_key, c.version, c.xid::text FROM \
+            "SELECT h.snapshot, h.top, h.xmin, c.seq, c.entries[1]::json->>1, c.versions[1], c.xid::text FROM \
              (SELECT pg_current_snapshot()::text AS snapshot, pg_snapshot_xmin(pg_current_snapshot())::text AS xmin, \
              (SELECT coalesce(max(seq), 0) FROM stockroom_changes) AS top) AS h \
              LEFT JOIN (SELECT * FROM stockroom_changes WHERE {condition}) AS c ON true ORDER BY {order}"
@@ -236,7 +236,7 @@ impl Way for Broken {
 
 /// The changes of the table, as they were committed in the end.
 pub(super) async fn table(connection: &mut PgConnection) -> BTreeSet<(String, i64)> {
-    let rows = sqlx::query("SELECT row_key, version FROM stockroom_changes")
+    let rows = sqlx::query("SELECT e.entry::json->>1, e.version FROM stockroom_changes, unnest(entries, versions) AS e(entry, version)")
         .fetch_all(connection)
         .await
         .unwrap();

@@ -17,6 +17,7 @@ use crate::backend::epoch::Epoch;
 use crate::backend::gauge::Gauge;
 use crate::backend::gauge::QUEUE;
 use crate::backend::sql::judge::Facts;
+use crate::backend::sql::plan::History;
 use crate::backend::sql::plan::Plan;
 use crate::backend::sql::plan::Prepared;
 use crate::error::Error;
@@ -63,6 +64,9 @@ pub(in crate::backend::sql) const ROUNDS: u32 = 3;
 /// Runs batches on one engine.
 #[async_trait]
 pub(in crate::backend::sql) trait Engine: Send + Sized + 'static {
+    /// How it keeps its history.
+    const HISTORY: History;
+
     /// An engine on a connection of its own, that is not open yet; none where locks are not of rows.
     fn second(&self) -> Option<Self>;
 
@@ -117,11 +121,12 @@ pub(in crate::backend::sql) struct Committer {
     trouble: Arc<Mutex<Option<String>>>,
     gauge: Arc<Gauge>,
     epoch: Epoch,
+    history: History,
 }
 
 impl Committer {
     /// Starts the task on the current runtime; it ends after [`Committer::close`], or when the committer is dropped.
-    pub(in crate::backend::sql) fn start(engine: impl Engine, epoch: Epoch) -> Self {
+    pub(in crate::backend::sql) fn start<E: Engine>(engine: E, epoch: Epoch) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let trouble = Arc::new(Mutex::new(None));
         let gauge = Arc::new(Gauge::default());
@@ -133,6 +138,7 @@ impl Committer {
             trouble,
             gauge,
             epoch,
+            history: E::HISTORY,
         }
     }
 
@@ -143,7 +149,7 @@ impl Committer {
         capability: &Capability,
     ) -> Result<Committed> {
         self.epoch.check(&set)?;
-        let one = prepare(set, capability)?;
+        let one = prepare(set, capability, self.history)?;
         if deadline.is_over() {
             return Err(timeout());
         }
@@ -269,7 +275,11 @@ fn timeout() -> Error {
 const MOST_UNITS: u64 = 1_000_000_000_000;
 
 /// Refuses what is past the limits, before anything is sent, and works out what the program needs.
-pub(in crate::backend::sql) fn prepare(set: WriteSet, capability: &Capability) -> Result<Prepared> {
+pub(in crate::backend::sql) fn prepare(
+    set: WriteSet,
+    capability: &Capability,
+    history: History,
+) -> Result<Prepared> {
     let most = capability.limits.operations;
     let operations = set.operations();
     if operations > most {
@@ -296,5 +306,5 @@ pub(in crate::backend::sql) fn prepare(set: WriteSet, capability: &Capability) -
             );
         }
     }
-    Prepared::new(set)
+    Prepared::new(set, history)
 }

@@ -2,6 +2,7 @@
 
 mod carts;
 mod footprint;
+mod history;
 mod keys;
 mod needs;
 mod occupied;
@@ -13,14 +14,12 @@ use crate::backend::sql::rows::RowWriter;
 use crate::backend::sql::rows::Rows;
 use crate::backend::sql::tables::Change;
 use crate::backend::sql::tables::Root;
-use crate::backend::sql::tables::write_key;
 use crate::error::Result;
 use crate::model::Aggregate;
 use crate::model::LocationId;
 use crate::model::RowKey;
 use crate::model::Settlement;
 use crate::model::Sku;
-use crate::spi::changes::ChangeAction;
 use crate::spi::store::Delta;
 use crate::spi::store::Durability;
 use std::collections::BTreeMap;
@@ -29,6 +28,7 @@ use uuid::Uuid;
 
 pub(in crate::backend::sql) use footprint::Footprint;
 pub(in crate::backend::sql) use footprint::Together;
+pub(in crate::backend::sql) use history::History;
 pub(in crate::backend::sql) use keys::hex;
 pub(in crate::backend::sql) use keys::unhex;
 pub(in crate::backend::sql) use occupied::Occupied;
@@ -143,18 +143,6 @@ impl Plan {
         let mut row = rows.row_of(of);
         row.int(signed(n));
         row
-    }
-
-    /// The history of what the deltas of a set change.
-    fn record(&mut self, set: i32, one: &Prepared) {
-        for place in &one.changed {
-            let n = self.changed.get(place).copied().unwrap_or_default();
-            let mut row = self.payload.list(List::Record(place.0)).row_of(set);
-            one.author(&mut row, ChangeAction::Delta);
-            row.text(&key_text(&place.1));
-            row.int(signed(n));
-            write_key(&place.1, &mut row);
-        }
     }
 
     fn settlements(&mut self, sets: &[&Prepared]) -> Result<()> {

@@ -72,6 +72,7 @@ impl Counts {
 mod tests {
     use super::Occupied;
     use crate::backend::sql::plan::Footprint;
+    use crate::backend::sql::plan::History;
     use crate::backend::sql::plan::Prepared;
     use crate::backend::sql::plan::Together;
     use crate::model::Actor;
@@ -92,10 +93,15 @@ mod tests {
         (Sku::new("MUG").unwrap(), LocationId::new("berlin").unwrap())
     }
 
+    #[cfg(feature = "sqlite")]
+    const HISTORY: History = History::Rows;
+    #[cfg(not(feature = "sqlite"))]
+    const HISTORY: History = History::Packed;
+
     fn set(fill: impl FnOnce(&mut WriteSet)) -> Footprint {
         let mut set = WriteSet::new(Actor::system());
         fill(&mut set);
-        Prepared::new(set).unwrap().footprint
+        Prepared::new(set, HISTORY).unwrap().footprint
     }
 
     fn step() -> Footprint {

@@ -1,14 +1,13 @@
 //! One write set, with all that can be worked out before it has neighbours: its caller does that, not the committer.
 
 use super::Footprint;
+use super::History;
 use super::Payload;
 use super::hex;
-use super::key_text;
 use super::needs::RowNeed;
 use super::needs::needs_of;
 use crate::backend::sql::LIMITS;
 use crate::backend::sql::program::List;
-use crate::backend::sql::rows::RowWriter;
 use crate::backend::sql::tables::Root;
 use crate::backend::sql::tables::Verb;
 use crate::backend::sql::tables::write_key;
@@ -20,7 +19,6 @@ use crate::model::ClaimKey;
 use crate::model::MovementKind;
 use crate::model::RowKey;
 use crate::model::Version;
-use crate::spi::changes::ChangeAction;
 use crate::spi::store::Claim;
 use crate::spi::store::Delta;
 use crate::spi::store::Idempotency;
@@ -43,8 +41,9 @@ pub(in crate::backend::sql) struct Prepared {
     pub(in crate::backend::sql) changed: BTreeSet<(Aggregate, RowKey)>,
     /// Bytes of its rows.
     pub(in crate::backend::sql) bytes: usize,
-    actor: String,
-    events: String,
+    pub(super) history: History,
+    pub(super) actor: String,
+    pub(super) events: String,
     pub(super) taken: Vec<Taken>,
     pub(super) needs: Vec<((Aggregate, RowKey), RowNeed)>,
     /// The rows that are the set's alone.
@@ -67,13 +66,14 @@ impl Prepared {
     /// # Errors
     /// - `TooLarge` past the limit of bytes.
     /// - `Unsupported` for an aggregate that the SQL stores do not hold.
-    pub(in crate::backend::sql) fn new(set: WriteSet) -> Result<Self> {
+    pub(in crate::backend::sql) fn new(set: WriteSet, history: History) -> Result<Self> {
         let (claims, releases) = (set.all_claims(), set.all_releases());
         let keys = claims.iter().map(|claim| &claim.key);
         let keys = keys.chain(releases.iter().map(|(key, _)| key));
         let footprint = Footprint::of(&set, keys.map(|key| (key.space, key.key.as_str())));
         let mut prepared = Self {
             footprint,
+            history,
             actor: set.actor.to_string(),
             events: events(&set),
             taken: taken(&set, &claims, &releases),
@@ -121,33 +121,6 @@ impl Prepared {
         }
         self.record(&mut payload);
         Ok(payload)
-    }
-
-    /// Begins a row of the history.
-    pub(super) fn author(&self, row: &mut RowWriter<'_>, action: ChangeAction) {
-        row.text(action.as_str());
-        row.text(&self.actor);
-        row.text(&self.events);
-    }
-
-    /// The history of what the set puts and deletes.
-    fn record(&self, payload: &mut Payload) {
-        let puts = self.set.puts.iter().map(|put| {
-            let version = put.expected.map_or(Version::FIRST, Version::next);
-            let (aggregate, key) = (put.record.aggregate(), put.record.key());
-            (ChangeAction::Put, aggregate, key, version)
-        });
-        let deletes = self.set.deletes.iter().map(|gone| {
-            let version = gone.expected.next();
-            (ChangeAction::Delete, gone.aggregate, gone.key.clone(), version)
-        });
-        for (action, aggregate, key, version) in puts.chain(deletes) {
-            let mut row = payload.list(List::RecordKnown).row();
-            self.author(&mut row, action);
-            row.text(aggregate.as_str());
-            row.text(&key_text(&key));
-            row.int(version.stored());
-        }
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! - **Windows.** What a new snapshot sees and the last one did not is a window. It is given in the order of the numbers,
 //!   page by page under the one snapshot; its end is a place that has given exactly what that snapshot sees.
+//! - **Rows.** A row holds the changes of a batch, and its number is that of its last one: what was given up to a row's number
+//!   was given as a whole, and a page that ends inside a row goes on at the number of its last change.
 //! - **Complete.** A place is a snapshot *seen* and a *floor* past which it sees nothing. Undelivered is what it does not see:
 //!   every number past the floor, and up to it the changes of transactions that had not ended in it, which are those that it
 //!   lists and those from its `xmax` on. (A transaction that runs is listed only below `xmax`, which is one past the highest
@@ -33,7 +35,7 @@ use crate::backend::sql::dialect::Reads;
 use crate::backend::sql::epoch::Identity;
 use crate::backend::sql::feed;
 use crate::backend::sql::feed::Head;
-use crate::backend::sql::tables::keys::read_change;
+use crate::backend::sql::packed;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -54,12 +56,12 @@ const HEAD: &str = "SELECT CASE WHEN pg_is_in_recovery() THEN 1 ELSE 0 END AS st
      (SELECT value FROM stockroom_meta WHERE name = 'epoch') AS epoch, \
      (SELECT last_value FROM stockroom_changes_seq_seq) AS numbered";
 
-const COLUMNS: &str = "c.seq, c.aggregate, c.row_key, c.version, c.action, c.actor, c.at, c.events";
+const COLUMNS: &str = "c.seq, c.entries, c.versions, c.at";
 
 /// Changes that came from another cluster, as a dump brings them: this one's snapshots would not see them for as long as it has
 /// not come to their ids. In steps, since a statement has little time.
 const ADOPT: &str = "/* stockroom feed.adopt */ WITH foreign_rows AS (SELECT seq FROM stockroom_changes \
-     WHERE xid >= pg_snapshot_xmax(pg_current_snapshot()) ORDER BY xid LIMIT 10000) \
+     WHERE xid >= pg_snapshot_xmax(pg_current_snapshot()) ORDER BY xid LIMIT 1000) \
      UPDATE stockroom_changes AS c SET xid = '3'::xid8 FROM foreign_rows AS f WHERE c.seq = f.seq RETURNING 1::bigint";
 
 /// Makes changes of another cluster readable.
@@ -83,7 +85,7 @@ pub(super) struct PostgresChanges {
 }
 
 /// Where the columns of [`HEAD`] begin: the columns of a change come first.
-const BESIDE: usize = 8;
+const BESIDE: usize = 4;
 
 /// What a read found out about the server.
 struct Found {
@@ -184,12 +186,23 @@ pub(super) fn query(place: Option<&Place>, fetch: i64) -> Query {
             ));
         }
     }
+    let rows = match parts.as_slice() {
+        [part] => part.clone(),
+        _ => format!(
+            "(SELECT * FROM ({}) AS c ORDER BY c.seq LIMIT {limit})",
+            parts.join(" UNION ALL ")
+        ),
+    };
+    // A row's number is that of its last change. Rows come in their order: they are unpacked until the page is full.
+    let number = "u.seq - cardinality(u.versions) + e.place";
+    let after = query.arg(Arg::Int(after));
     // Writing to a String cannot fail.
     let _ = write!(
         query.sql,
-        "/* stockroom feed.read */ SELECT {COLUMNS}, h.* FROM ({HEAD}) AS h LEFT JOIN (SELECT * FROM ({}) AS u \
-         ORDER BY u.seq LIMIT {limit}) AS c ON true ORDER BY c.seq",
-        parts.join(" UNION ALL ")
+        "/* stockroom feed.read */ SELECT c.number, c.entry, c.version, c.at, h.* FROM ({HEAD}) AS h LEFT JOIN \
+         (SELECT {number} AS number, e.entry, e.version, u.at FROM {rows} AS u \
+         CROSS JOIN LATERAL unnest(u.entries, u.versions) WITH ORDINALITY AS e(entry, version, place) \
+         WHERE {number} > {after} ORDER BY u.seq, e.place LIMIT {limit}) AS c ON true ORDER BY c.number"
     );
     query
 }
@@ -233,9 +246,10 @@ fn page(place: Option<Place>, rows: &[PgRow], found: Found, limit: usize) -> Res
     let mut last = 0;
     let mut changes = Vec::with_capacity(rows.len().min(limit));
     for row in rows.iter().take(limit) {
-        if let Some(seq) = PostgresReads::opt_int(row, 0)? {
-            last = seq;
-            changes.push(read_change::<PostgresReads>(row)?);
+        if let Some(number) = PostgresReads::opt_int(row, 0)? {
+            last = number;
+            let (version, at) = (PostgresReads::int(row, 2)?, PostgresReads::int(row, 3)?);
+            changes.push(packed::read(&PostgresReads::text(row, 1)?, version, at)?);
         }
     }
     let mut place = place.unwrap_or_else(|| Place::beginning(found.head.origin));

@@ -10,6 +10,7 @@ use sha2::Digest as _;
 use sha2::Sha256;
 
 use super::arrays;
+use super::record;
 use crate::backend::sql::program;
 use crate::backend::sql::program::Facts;
 use crate::backend::sql::program::HOLDS_FOR_SURE;
@@ -19,13 +20,11 @@ use crate::backend::sql::program::LookUp;
 use crate::backend::sql::program::Phase;
 use crate::backend::sql::program::Spelling;
 use crate::backend::sql::program::Step;
-use crate::backend::sql::program::VersionAfter;
 use crate::backend::sql::rows::Lane;
 use crate::backend::sql::rows::Widths;
 use crate::backend::sql::tables::Column;
 use crate::backend::sql::tables::Kind;
 use crate::backend::sql::tables::ROOTS;
-use crate::backend::sql::tables::Root;
 use crate::model::Aggregate;
 
 pub(super) static STEPS: LazyLock<Vec<Step>> = LazyLock::new(|| program::steps(&PostgresSpelling));
@@ -130,14 +129,8 @@ impl Spelling for PostgresSpelling {
         format!("{column} = ANY(p_released)")
     }
 
-    // A release of a hold may name a level that was never there: nothing of it was changed.
-    fn version_after(&self, root: &Root) -> VersionAfter {
-        let version = format!("v_{}[r.n + 1]", root.table);
-        VersionAfter {
-            from: format!("WHERE {version} IS NOT NULL"),
-            value: version,
-            returning: "",
-        }
+    fn history(&self) -> Vec<Step> {
+        vec![record::step(self)]
     }
 
     // Another transaction may take a key meanwhile: then the unique index says so.
@@ -150,7 +143,7 @@ impl Spelling for PostgresSpelling {
     }
 }
 
-/// The rows of a list, of the sets that pass a test.
+/// The rows of a list, of the sets that pass a test; `i` tells their order.
 fn some_rows(list: List, columns: &[Column], test: impl FnOnce(&str) -> String) -> String {
     let mut widths = Widths::default();
     let columns: Vec<String> = columns
@@ -171,7 +164,7 @@ fn some_rows(list: List, columns: &[Column], test: impl FnOnce(&str) -> String) 
     let [rows, first_row, first_int, first_id, first_text] = figures(list);
     // OFFSET 0: a row's places are worked out once, not for each of its values.
     format!(
-        "(SELECT {} FROM (SELECT {first_int} + i * {ints} AS ints, {first_id} + i * {ids} AS ids, \
+        "(SELECT {}, x.i FROM (SELECT i, {first_int} + i * {ints} AS ints, {first_id} + i * {ids} AS ids, \
          {first_text} + i * {texts} AS texts FROM generate_series(0, {rows} - 1) AS i WHERE {} OFFSET 0) AS x)",
         columns.join(", "),
         test(&format!("p_sets[{first_row} + i]"))
@@ -203,12 +196,13 @@ fn body() -> String {
     }
     let mut text = format!(
         "DECLARE\n  v_now bigint := {CLOCK};\n  v_out integer[];\n  v_only integer[];\n  v_whole boolean := false;\n  v_stepped boolean := false;\n  v_found jsonb;\n  \
-         v_facts jsonb := '[]';\n  v_numbers bigint[];\n  v_own bigint[];\n  v_answer jsonb;\n  v_epoch bigint;\n  v_gone boolean := false;\n{declared}BEGIN\n  \
+         v_facts jsonb := '[]';\n  v_numbers bigint[];\n  v_own bigint[];\n  v_answer jsonb;\n  v_epoch bigint;\n  v_gone boolean := false;\n{declared}{}BEGIN\n  \
          IF p_anew THEN\n    DISCARD PLANS;\n  END IF;\n  \
          IF p_relaxed THEN\n    PERFORM set_config('synchronous_commit', 'off', true);\n  END IF;\n  \
          SELECT m.value INTO v_epoch FROM stockroom_meta AS m WHERE m.name = 'epoch';\n  \
          IF v_epoch <> p_epoch THEN\n    \
-         RETURN jsonb_build_object('ok', false, 'epoch', v_epoch)::text;\n  END IF;\n"
+         RETURN jsonb_build_object('ok', false, 'epoch', v_epoch)::text;\n  END IF;\n",
+        record::DECLARED
     );
     let looks: Vec<&Step> = STEPS
         .iter()
@@ -374,7 +368,7 @@ fn change(step: &Step, aggregate: Aggregate, and: &str) -> String {
 }
 
 /// The variable that holds the versions that an aggregate's rows came to.
-fn versions(aggregate: Aggregate) -> String {
+pub(super) fn versions(aggregate: Aggregate) -> String {
     let root = ROOTS.iter().find(|root| root.aggregate == aggregate);
     format!("v_{}", root.map_or("", |root| root.table))
 }

@@ -27,6 +27,7 @@ use crate::backend::sql::committer::Applied;
 use crate::backend::sql::committer::Engine;
 use crate::backend::sql::committer::Ran;
 use crate::backend::sql::dialect::Reads as _;
+use crate::backend::sql::plan::History;
 use crate::backend::sql::plan::Plan;
 use crate::backend::sql::plan::Prepared;
 use crate::error::Error;
@@ -211,6 +212,8 @@ pub(super) fn ran(text: Option<String>, plan: &Plan) -> Ran {
 
 #[async_trait]
 impl Engine for PostgresEngine {
+    const HISTORY: History = History::Packed;
+
     async fn ready(&mut self) -> Result<()> {
         if !self.connection.as_ref().is_some_and(Session::is_sound) {
             self.connection = None;

@@ -30,6 +30,7 @@ use crate::backend::sql::join;
 use crate::backend::sql::join::Guest;
 use crate::backend::sql::join::Host;
 use crate::backend::sql::join::elsewhere;
+use crate::backend::sql::plan::History;
 use crate::backend::sql::plan::Plan;
 use crate::error::Error;
 use crate::error::ErrorKind;
@@ -90,6 +91,7 @@ impl PostgresStore {
         let host = Host {
             store: self,
             shop: self.home.shop,
+            history: History::Packed,
             epoch: &self.epoch,
         };
         join::join(host, staged, deadline, &mut guest).await

@@ -13,6 +13,7 @@ mod commit;
 mod connect;
 mod engine;
 mod error;
+mod history;
 mod join;
 mod letters;
 mod line;
@@ -20,6 +21,7 @@ mod options;
 mod place;
 mod pool;
 mod reads;
+mod record;
 mod replica;
 mod schema;
 mod session;
@@ -36,6 +38,7 @@ pub use self::options::PostgresOptions;
 
 use self::changes::PostgresChanges;
 use self::engine::PostgresEngine;
+use self::history::PackedHistory;
 use self::line::Generation;
 use self::line::Line;
 use self::pool::Pool;
@@ -45,6 +48,7 @@ use self::replica::TolerantReads;
 use self::schema::Home;
 use super::committer::Committer;
 use super::coordination::SqlCoordination;
+use super::dialect::Reads;
 use super::epoch;
 use crate::backend::epoch::Epoch;
 use crate::error::Result;
@@ -100,7 +104,7 @@ impl PostgresStore {
         let engine = PostgresEngine::new(direct, reads.clone(), options.statement_timeout);
         let committer = Committer::start(engine, epoch.clone());
         Ok(Self {
-            readers: super::readers(&reads),
+            readers: readers(&reads),
             reads,
             replica,
             committer,
@@ -129,7 +133,7 @@ impl Store for PostgresStore {
 
     fn tolerant(&self, bound: Duration) -> Option<Readers> {
         let replica = self.replica.clone().filter(|_| !bound.is_zero())?;
-        Some(super::readers(&Arc::new(TolerantReads { replica, bound })))
+        Some(readers(&Arc::new(TolerantReads { replica, bound })))
     }
 
     fn epoch(&self) -> i64 {
@@ -171,4 +175,8 @@ impl Store for PostgresStore {
             replica.close().await;
         }
     }
+}
+
+fn readers<R: Reads>(reads: &Arc<R>) -> Readers {
+    super::readers(reads, Arc::new(PackedHistory(reads.clone())))
 }

@@ -15,7 +15,7 @@ use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::spi::store::Migrate;
 
-static MIGRATIONS: [Migration; 3] = [
+static MIGRATIONS: [Migration; 4] = [
     Migration {
         version: 1,
         sql: include_str!("migrations/0001_shop.sql"),
@@ -27,6 +27,10 @@ static MIGRATIONS: [Migration; 3] = [
     Migration {
         version: 3,
         sql: include_str!("migrations/0003_history.sql"),
+    },
+    Migration {
+        version: 4,
+        sql: include_str!("migrations/0004_packed.sql"),
     },
 ];
 

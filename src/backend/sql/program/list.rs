@@ -24,13 +24,18 @@ pub(in crate::backend::sql) enum List {
     InsertHolds,
     CreateLevels,
     InsertMovements,
-    /// The history of what deltas changed.
+    /// The history of what deltas changed, a row each.
+    #[cfg(feature = "sqlite")]
     Record(Aggregate),
-    /// The history of what was put or deleted.
+    /// The history of what was put or deleted, a row each.
+    #[cfg(feature = "sqlite")]
     RecordKnown,
+    /// The history of all that changed, as entries.
+    #[cfg(feature = "postgres")]
+    Pack,
 }
 
-/// Every list.
+/// Every list that PostgreSQL is sent.
 #[cfg(feature = "postgres")]
 pub(in crate::backend::sql) fn all() -> Vec<List> {
     let of_roots = [
@@ -41,7 +46,6 @@ pub(in crate::backend::sql) fn all() -> Vec<List> {
         List::ClearParts,
         List::InsertParts,
         List::Change,
-        List::Record,
     ];
     let roots = of_roots
         .into_iter()
@@ -54,7 +58,7 @@ pub(in crate::backend::sql) fn all() -> Vec<List> {
         List::InsertHolds,
         List::CreateLevels,
         List::InsertMovements,
-        List::RecordKnown,
+        List::Pack,
     ];
     roots.chain(others).collect()
 }

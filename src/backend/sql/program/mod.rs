@@ -8,13 +8,11 @@
 
 mod list;
 mod look;
-mod record;
 mod write;
 
 use crate::backend::sql::tables::Column;
 use crate::backend::sql::tables::Kind;
 use crate::backend::sql::tables::ROOTS;
-use crate::backend::sql::tables::Root;
 use crate::model::Aggregate;
 
 pub(super) use list::List;
@@ -39,8 +37,8 @@ pub(super) trait Spelling {
     fn look_up(&self, join: &LookUp<'_>) -> String;
     /// A test for being among the holds that are released.
     fn is_released(&self, column: &str) -> String;
-    /// The version that a change list's row came to, for the history rows `r` of a root.
-    fn version_after(&self, root: &Root) -> VersionAfter;
+    /// The steps that write the history, last of all.
+    fn history(&self) -> Vec<Step>;
     /// What keeps a claim from being inserted that its owner has already: a condition on `r`, and what follows the insert.
     fn new_claims(&self) -> (&'static str, &'static str);
     /// A column's value in the payload, as the type that the table has.
@@ -64,16 +62,6 @@ pub(super) struct LookUp<'a> {
     pub(super) lock: Lock,
     /// Name of the join's result.
     pub(super) alias: &'a str,
-}
-
-/// Where the history finds the version of what deltas changed.
-#[derive(Debug)]
-pub(super) struct VersionAfter {
-    pub(super) value: String,
-    /// What `r` is joined with, and which rows are taken.
-    pub(super) from: String,
-    /// Tells aggregate, key and version of each row.
-    pub(super) returning: &'static str,
 }
 
 /// How a row is locked while it is looked at.
@@ -104,7 +92,7 @@ pub(super) enum Phase {
     Write,
     /// Adds up deltas: raises the version of the aggregate's rows.
     Change(Aggregate),
-    /// Writes the history of what deltas changed.
+    /// Writes the history.
     History,
     /// Writes what is only needed where holds of the levels are gone: past their time, or released.
     Sweep,
@@ -148,14 +136,11 @@ pub(super) fn steps(spelling: &dyn Spelling) -> Vec<Step> {
         steps.extend(write::root(spelling, root));
     }
     steps.extend(write::stock(spelling));
-    for root in ROOTS {
-        steps.push(record::changed(spelling, root));
-    }
-    steps.push(record::known(spelling));
+    steps.extend(spelling.history());
     steps
 }
 
-const N: Column = Column("n", Kind::Int);
+pub(super) const N: Column = Column("n", Kind::Int);
 
 const LEVEL: [Column; 2] = [Column("sku", Kind::Text), Column("location", Kind::Text)];
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::history::read_change;
 use super::reads::SqliteReads;
 use crate::backend::epoch::Epoch;
 use crate::backend::sql::dialect::Arg;
@@ -13,7 +14,6 @@ use crate::backend::sql::dialect::Text;
 use crate::backend::sql::epoch::Identity;
 use crate::backend::sql::feed;
 use crate::backend::sql::feed::Head;
-use crate::backend::sql::tables::keys::read_change;
 use crate::error::Result;
 use crate::resilience::Deadline;
 use crate::spi::changes::ChangePage;
@@ -102,7 +102,7 @@ impl ChangeSource for SqliteChanges {
         for row in &rows {
             if let Some(seq) = SqliteReads::opt_int(row, 0)? {
                 last = seq;
-                changes.push(read_change::<SqliteReads>(row)?);
+                changes.push(read_change(row)?);
             }
         }
         Ok(ChangePage {

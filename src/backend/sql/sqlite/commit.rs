@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
+use super::record;
 use super::values;
 use super::values::Given;
 use crate::backend::sql::answer;
@@ -27,10 +28,8 @@ use crate::backend::sql::program::LookUp;
 use crate::backend::sql::program::Phase;
 use crate::backend::sql::program::Spelling;
 use crate::backend::sql::program::Step;
-use crate::backend::sql::program::VersionAfter;
 use crate::backend::sql::tables::Column;
 use crate::backend::sql::tables::Kind;
-use crate::backend::sql::tables::Root;
 
 pub(super) static STEPS: LazyLock<Vec<Step>> = LazyLock::new(|| program::steps(&SqliteSpelling));
 
@@ -101,16 +100,8 @@ impl Spelling for SqliteSpelling {
         format!("{column} IN (SELECT value FROM json_each((SELECT given.released FROM given)))")
     }
 
-    fn version_after(&self, root: &Root) -> VersionAfter {
-        VersionAfter {
-            value: "t.version".to_owned(),
-            from: format!(
-                "JOIN stockroom_{} AS t ON {} ",
-                root.table,
-                program::on_key("t", "r", root.key)
-            ),
-            returning: "RETURNING aggregate, row_key, version",
-        }
+    fn history(&self) -> Vec<Step> {
+        record::steps(self)
     }
 
     fn new_claims(&self) -> (&'static str, &'static str) {

@@ -16,6 +16,7 @@ use crate::backend::sql::committer::Applied;
 use crate::backend::sql::committer::Engine;
 use crate::backend::sql::committer::Ran;
 use crate::backend::sql::dialect::Reads as _;
+use crate::backend::sql::plan::History;
 use crate::backend::sql::plan::Plan;
 use crate::backend::sql::plan::Prepared;
 use crate::error::Result;
@@ -95,6 +96,8 @@ impl SqliteEngine {
 
 #[async_trait]
 impl Engine for SqliteEngine {
+    const HISTORY: History = History::Rows;
+
     /// SQLite has one write lock: whatever holds it blocks every batch alike.
     fn second(&self) -> Option<Self> {
         None

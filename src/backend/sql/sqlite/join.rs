@@ -15,6 +15,7 @@ use crate::backend::sql::join;
 use crate::backend::sql::join::Guest;
 use crate::backend::sql::join::Host;
 use crate::backend::sql::join::elsewhere;
+use crate::backend::sql::plan::History;
 use crate::backend::sql::plan::Plan;
 use crate::error::Error;
 use crate::error::ErrorKind;
@@ -63,6 +64,7 @@ impl SqliteStore {
         let host = Host {
             store: self,
             shop: self.shop,
+            history: History::Rows,
             epoch: &self.epoch,
         };
         join::join(host, staged, deadline, &mut guest).await

@@ -10,9 +10,11 @@ mod changes;
 mod commit;
 mod engine;
 mod error;
+mod history;
 mod join;
 mod letters;
 mod reads;
+mod record;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -32,6 +34,7 @@ use sqlx::sqlite::SqliteSynchronous;
 
 use self::changes::SqliteChanges;
 use self::engine::SqliteEngine;
+use self::history::SqliteHistory;
 use self::reads::SqliteReads;
 use super::committer::Committer;
 use super::coordination::SqlCoordination;
@@ -159,7 +162,7 @@ impl SqliteStore {
         let reads = Arc::new(SqliteReads::new(readers));
         let committer = Committer::start(SqliteEngine::new(writer.clone(), reads.clone()), epoch.clone());
         Ok(Self {
-            readers: super::readers(&reads),
+            readers: super::readers(&reads, Arc::new(SqliteHistory(reads.clone()))),
             reads,
             writer,
             file: (!memory).then_some(connect),

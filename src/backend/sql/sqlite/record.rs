@@ -1,15 +1,16 @@
-//! The history: one row for each aggregate that a write set changed.
+//! The history of a SQLite shop: one row for each aggregate that a write set changed.
 //!
 //! The version of what was put or deleted is known beforehand; that of what deltas changed is read from its row.
 
-use super::List;
-use super::N;
-use super::Phase;
-use super::Spelling;
-use super::Step;
-use super::VersionAfter;
+use crate::backend::sql::program::List;
+use crate::backend::sql::program::N;
+use crate::backend::sql::program::Phase;
+use crate::backend::sql::program::Spelling;
+use crate::backend::sql::program::Step;
+use crate::backend::sql::program::on_key;
 use crate::backend::sql::tables::Column;
 use crate::backend::sql::tables::Kind;
+use crate::backend::sql::tables::ROOTS;
 use crate::backend::sql::tables::Root;
 
 const RECORD: [Column; 3] = [
@@ -18,24 +19,27 @@ const RECORD: [Column; 3] = [
     Column("events", Kind::Text),
 ];
 
-pub(super) fn changed(sp: &dyn Spelling, root: &Root) -> Step {
+pub(super) fn steps(sp: &dyn Spelling) -> Vec<Step> {
+    let mut steps: Vec<Step> = ROOTS.iter().map(|root| changed(sp, root)).collect();
+    steps.push(known(sp));
+    steps
+}
+
+fn changed(sp: &dyn Spelling, root: &Root) -> Step {
     let list = List::Record(root.aggregate);
     let mut columns: Vec<Column> = RECORD.to_vec();
     columns.extend([Column("row_key", Kind::Text), N]);
-    // Where the versions are read from the rows themselves, they are found by the key's columns.
     columns.extend(root.key);
-    let VersionAfter {
-        value,
-        from,
-        returning,
-    } = sp.version_after(root);
     let sql = format!(
         "INSERT INTO stockroom_changes (aggregate, row_key, version, action, actor, events, at, commit_id) \
-         SELECT '{}', r.row_key, {value}, r.action, r.actor, r.events, {}, {} FROM {} AS r {from}{returning}",
+         SELECT '{}', r.row_key, t.version, r.action, r.actor, r.events, {}, {} FROM {} AS r \
+         JOIN stockroom_{} AS t ON {} RETURNING aggregate, row_key, version",
         root.aggregate.as_str(),
         sp.now(),
         sp.commit(),
         sp.admitted(list, &columns),
+        root.table,
+        on_key("t", "r", root.key),
     );
     Step {
         list,
@@ -45,7 +49,7 @@ pub(super) fn changed(sp: &dyn Spelling, root: &Root) -> Step {
     }
 }
 
-pub(super) fn known(sp: &dyn Spelling) -> Step {
+fn known(sp: &dyn Spelling) -> Step {
     let list = List::RecordKnown;
     let mut columns: Vec<Column> = RECORD.to_vec();
     columns.extend([
