@@ -4,6 +4,8 @@ mod bank;
 mod carts;
 mod keys;
 mod money;
+mod mortal;
+mod parts;
 mod payments;
 mod races;
 mod stock;
