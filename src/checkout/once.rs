@@ -249,5 +249,6 @@ fn depends_on_state(error: &Error) -> bool {
             | ErrorKind::Conflict
             | ErrorKind::InsufficientStock
             | ErrorKind::InvalidInput
+            | ErrorKind::TooLarge
     )
 }
