@@ -53,8 +53,7 @@ impl Inventory {
             for step in stock::hold(lines, id, ttl)? {
                 set.delta(Delta::Stock(step));
             }
-            let committed = self.context.commit(set, self.context.deadline()).await;
-            let committed = committed.map_err(advised)?;
+            let committed = self.context.commit(set, self.context.deadline()).await?;
             let expires_at = Expiry::In(ttl).resolved(committed.at);
             Ok(Hold {
                 id,
@@ -64,7 +63,7 @@ impl Inventory {
             })
         };
         hold.await
-            .map_err(|error: Error| error.operation("inventory.hold"))
+            .map_err(|error: Error| advised(error).operation("inventory.hold"))
     }
 
     /// [`hold`](Self::hold) for more lines than one commit takes: in several commits, each of some lines.
