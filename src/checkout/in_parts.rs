@@ -99,8 +99,13 @@ async fn go_on(
                     });
                 }
                 Err(error) if error.is(ErrorKind::InsufficientStock) => {
-                    match parts::cancel(context, &order, CancelReason::OutOfStock, deadline).await {
-                        Ok(_) => return Err(error),
+                    match parts::abandon(context, &order, CancelReason::OutOfStock, deadline).await {
+                        Ok(left) if left.status == OrderStatus::Cancelled => return Err(error),
+                        // Another caller of the key had all of it.
+                        Ok(left) => {
+                            order = left;
+                            continue;
+                        }
                         Err(failed) => {
                             // What was taken is given back by whoever comes next: this caller again, or the sweep.
                             tracing::debug!(kind = ?failed.kind(), "an order is left for the sweep to give up");

@@ -29,6 +29,7 @@ use crate::spi::store::Idempotency;
 use crate::spi::store::Put;
 use crate::spi::store::WriteSet;
 use crate::transaction::Context;
+use crate::transaction::parts;
 use crate::transaction::stock;
 
 /// What to order; it needs a [`key`](Place::key) before it can be placed.
@@ -110,7 +111,7 @@ pub(super) async fn place(context: &Context, place: Place) -> Result<Placed> {
         }),
         Once::Known(id) => {
             let order = load(context, id, deadline).await?;
-            if matches!(order.status, OrderStatus::Allocating | OrderStatus::Releasing) {
+            if parts::is_under_way(&order) {
                 return in_parts::finish(context, order, place.held(), deadline).await;
             }
             Ok(Placed {

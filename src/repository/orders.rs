@@ -130,7 +130,7 @@ impl Orders {
             loop {
                 let found = single(self.context.orders()?.get_many(&[id], deadline).await?);
                 let order = found.ok_or_else(|| Error::not_found(format!("order {id}")))?;
-                if matches!(order.status, OrderStatus::Allocating | OrderStatus::Releasing) {
+                if parts::is_under_way(&order) {
                     return parts::cancel(&self.context, &order, reason, deadline).await;
                 }
                 let new = Order {

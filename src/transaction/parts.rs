@@ -102,18 +102,12 @@ pub(crate) async fn cancel(
     let mut attempts = Attempts::few(deadline);
     let mut order = Arc::new(order.clone());
     loop {
-        let cancelled = match order.status {
+        match order.status {
             OrderStatus::Cancelled => return Ok(order),
-            OrderStatus::Releasing => release(context, &order, deadline).await,
-            _ => {
-                let releasing = order.releasing(reason)?;
-                match begin_to_release(context, &order, releasing, deadline).await {
-                    Ok(order) => release(context, &order, deadline).await,
-                    Err(error) => Err(error),
-                }
-            }
-        };
-        match cancelled {
+            OrderStatus::Releasing => {}
+            _ => drop(order.releasing(reason)?),
+        }
+        match back_out(context, &order, reason, deadline).await {
             Ok(order) => return Ok(order),
             Err(error) => attempts.after_conflict(error).await?,
         }
@@ -121,16 +115,57 @@ pub(crate) async fn cancel(
     }
 }
 
+/// Gives up an order whose stock is under way; one that has come to its end meanwhile is given as it is.
+///
+/// # Errors
+/// `Conflict` when others always were faster.
+pub(crate) async fn abandon(
+    context: &Context,
+    order: &Order,
+    reason: CancelReason,
+    deadline: Deadline,
+) -> Result<Arc<Order>> {
+    let mut attempts = Attempts::few(deadline);
+    let mut order = Arc::new(order.clone());
+    while is_under_way(&order) {
+        match back_out(context, &order, reason, deadline).await {
+            Ok(order) => return Ok(order),
+            Err(error) => attempts.after_conflict(error).await?,
+        }
+        order = load(context, order.id, deadline).await?;
+    }
+    Ok(order)
+}
+
+/// Whether the stock of an order is being taken or given back in parts.
+pub(crate) const fn is_under_way(order: &Order) -> bool {
+    matches!(order.status, OrderStatus::Allocating | OrderStatus::Releasing)
+}
+
+/// Gives back what an order has, from whichever state it was read in.
+async fn back_out(
+    context: &Context,
+    order: &Order,
+    reason: CancelReason,
+    deadline: Deadline,
+) -> Result<Arc<Order>> {
+    if order.status == OrderStatus::Releasing {
+        return release(context, order, deadline).await;
+    }
+    let releasing = begin_to_release(context, order, reason, deadline).await?;
+    release(context, &releasing, deadline).await
+}
+
 /// From here on nothing is taken for the order any more.
 async fn begin_to_release(
     context: &Context,
     order: &Order,
-    releasing: Order,
+    reason: CancelReason,
     deadline: Deadline,
 ) -> Result<Order> {
     let new = Order {
         updated_at: context.now(),
-        ..releasing
+        ..order.releasing(reason)?
     };
     let mut set = context.write_set();
     set.put(Put::root(order, new.clone())).event("order.releasing");
@@ -192,8 +227,9 @@ pub(crate) async fn give_up(context: &Context, idle: Duration, deadline: Deadlin
                 if !is_idle(context, &order, idle) {
                     continue;
                 }
-                match cancel(context, &order, CancelReason::Expired, deadline).await {
-                    Ok(_) => given_up += 1,
+                match abandon(context, &order, CancelReason::Expired, deadline).await {
+                    // Otherwise it was placed meanwhile.
+                    Ok(left) => given_up += u64::from(left.status == OrderStatus::Cancelled),
                     // Somebody got further with it after all.
                     Err(error) if error.is(ErrorKind::Conflict) => {}
                     Err(error) => failed = failed.or(Some(error)),

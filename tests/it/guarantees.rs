@@ -4,7 +4,6 @@ mod bank;
 mod carts;
 mod keys;
 mod money;
-mod mortal;
 mod parts;
 mod payments;
 mod races;

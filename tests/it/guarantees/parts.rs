@@ -1,39 +1,35 @@
 //! Orders of more lines than one commit takes: whole or given back, once a key, whoever dies where.
 
+mod goods;
+mod meanwhile;
+mod mortal;
+mod storm;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use stockroom::CancelReason;
-use stockroom::CartId;
 use stockroom::CartStatus;
 use stockroom::ErrorKind;
-use stockroom::Level;
-use stockroom::Money;
 use stockroom::MovementKind;
-use stockroom::NewProduct;
 use stockroom::OrderStatus;
 use stockroom::PageRequest;
 use stockroom::Place;
 use stockroom::Sku;
-use stockroom::Stockroom;
-use stockroom::model::Clock as _;
-use stockroom::model::ManualClock;
-use stockroom::model::SystemClock;
-use stockroom::model::from_micros;
-use stockroom::model::micros;
 
-use super::mortal::Fate;
 use crate::support::Ground;
-use crate::support::Shop;
 use crate::support::berlin;
 use crate::support::crowd;
 use crate::support::key;
 use crate::support::on;
-use crate::support::sku;
-use crate::support::units;
-use crate::support::until;
 use crate::support::usd;
+use goods::LINES;
+use goods::assert_levels;
+use goods::cart;
+use goods::levels;
+use goods::name;
+use goods::stock;
+use mortal::Fate;
 
 on!([memory file postgres dynamodb]
     two_hundred_and_fifty_lines_are_placed_and_cancelled
@@ -42,56 +38,10 @@ on!([memory file postgres dynamodb]
     a_hold_in_parts_ends_by_itself_wherever_its_caller_dies
     the_last_units_go_to_one_of_several_large_orders
     eight_callers_of_a_key_place_one_large_order
-    nothing_is_taken_once_giving_back_has_begun
-    what_is_added_meanwhile_moves_to_a_new_cart
-    the_background_ends_what_was_left
 );
 on!([dynamodb] the_largest_order_of_one_commit_is_told);
 
 const PAGE: u32 = 50;
-/// Lines of an order in three parts.
-const LINES: usize = 50;
-
-fn name(number: usize) -> String {
-    format!("SCREW-{number:03}")
-}
-
-fn price() -> Money {
-    usd(10)
-}
-
-/// So many SKUs, of each so many units.
-async fn stock(shop: &Shop, skus: usize, each: i64) {
-    let names: Vec<String> = (0..skus).map(name).collect();
-    for some in names.chunks(40) {
-        let screws = some.iter().fold(NewProduct::new("Screw"), |screws, name| {
-            screws.variant(name.as_str(), price())
-        });
-        shop.products().create(screws).await.unwrap();
-        let lines: Vec<_> = some.iter().map(|name| (sku(name), units(each))).collect();
-        shop.inventory().receive_many(&berlin(), &lines).await.unwrap();
-    }
-}
-
-/// A cart with `quantity` of each of these SKUs.
-async fn cart(shop: &Shop, skus: impl Iterator<Item = usize>, quantity: i64) -> CartId {
-    let names: Vec<String> = skus.map(name).collect();
-    let lines: Vec<_> = names.iter().map(|name| (name.as_str(), quantity)).collect();
-    shop.cart(&lines).await
-}
-
-async fn levels(shop: &Shop, skus: usize) -> Vec<Level> {
-    let skus: Vec<Sku> = (0..skus).map(|number| sku(&name(number))).collect();
-    shop.inventory().levels_many(&skus).await.unwrap()
-}
-
-/// Demands that every level has so many allocated and held.
-async fn assert_levels(shop: &Shop, skus: usize, allocated: i64, held: i64) {
-    for level in levels(shop, skus).await {
-        let found = (level.allocated, level.held);
-        assert_eq!(found, (allocated, held), "{}", level.sku);
-    }
-}
 
 async fn two_hundred_and_fifty_lines_are_placed_and_cancelled(ground: Ground) {
     const MANY: usize = 250;
@@ -342,102 +292,6 @@ async fn eight_callers_of_a_key_place_one_large_order(ground: Ground) {
     assert_eq!(shops[0].every_order().await.len(), 1);
     assert_levels(&shops[0], LINES, 1, 0).await;
     shops[0].assert_sound().await;
-}
-
-async fn nothing_is_taken_once_giving_back_has_begun(ground: Ground) {
-    let shop = ground.open().await;
-    stock(&shop, LINES, 1).await;
-    for commits in 1..5 {
-        let cart = cart(&shop, 0..LINES, 1).await;
-        let fate = Fate::waits_after(commits);
-        let slow = fate.meets(&shop).await;
-        let place = Place::cart(cart).key(key(format!("slow-{commits}")));
-        let caller = tokio::spawn(async move { slow.checkout().place_in_parts(place).await });
-        fate.is_waiting().await;
-        let order = &shop.every_order().await[0];
-        assert_eq!(order.status, OrderStatus::Allocating);
-        if commits % 2 == 0 {
-            let given_up = shop.checkout().give_up_idle(Duration::ZERO).await.unwrap();
-            assert_eq!(given_up, 1);
-        } else {
-            let cancelled = shop
-                .orders()
-                .cancel(order.id, CancelReason::Customer)
-                .await
-                .unwrap();
-            assert_eq!(cancelled.status, OrderStatus::Cancelled);
-        }
-        assert_levels(&shop, LINES, 0, 0).await;
-        fate.let_go();
-        let error = caller.await.unwrap().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
-        assert_levels(&shop, LINES, 0, 0).await;
-        assert_eq!(shop.carts().require(cart).await.unwrap().status, CartStatus::Open);
-    }
-    shop.assert_sound().await;
-}
-
-async fn what_is_added_meanwhile_moves_to_a_new_cart(ground: Ground) {
-    let shop = ground.open().await;
-    stock(&shop, LINES + 1, 2).await;
-    let cart = cart(&shop, 0..LINES, 1).await;
-    let fate = Fate::waits_after(2);
-    let slow = fate.meets(&shop).await;
-    let place = Place::cart(cart).key(key("slow"));
-    let caller = tokio::spawn(async move { slow.checkout().place_in_parts(place).await });
-    fate.is_waiting().await;
-    shop.carts().add(cart, name(LINES).as_str(), 1).await.unwrap();
-    let other = Place::cart(cart).key(key("other"));
-    let error = shop.checkout().place_in_parts(other).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error:?}");
-    fate.let_go();
-    let placed = caller.await.unwrap().unwrap();
-    assert_eq!(
-        (placed.order.status, placed.order.lines.len()),
-        (OrderStatus::Placed, LINES)
-    );
-    let current = shop.carts().current(cart).await.unwrap().unwrap();
-    assert_ne!(current.id, cart);
-    let left: Vec<_> = current.lines.iter().map(|line| line.sku.to_string()).collect();
-    assert_eq!(left, [name(LINES)]);
-    shop.assert_sound().await;
-}
-
-async fn the_background_ends_what_was_left(ground: Ground) {
-    let shop = ground.open().await;
-    stock(&shop, LINES, 2).await;
-    let cart = cart(&shop, 0..LINES, 1).await;
-    let quote = shop.checkout().quote(cart).await.unwrap();
-    let hold = shop
-        .checkout()
-        .hold_in_parts(&quote, Duration::from_secs(60))
-        .await
-        .unwrap();
-    let mortal = Fate::dies_after(3).meets(&shop).await;
-    let place = Place::quote(quote).key(key("dead"));
-    let error = mortal.checkout().place_in_parts(place).await.unwrap_err();
-    let order = error.existing_id().unwrap().into();
-    assert!(shop.orders().require(order).await.unwrap().status == OrderStatus::Allocating);
-    shop.shift_clock(Duration::from_secs(61));
-    let later = from_micros(micros(SystemClock.now()) + 16 * 60 * 1_000_000).unwrap();
-    let background = Stockroom::builder()
-        .store_arc(Arc::clone(shop.store()))
-        .clock(Arc::new(ManualClock::new(later)))
-        .sweep_every(Duration::from_millis(1))
-        .open()
-        .await
-        .unwrap();
-    until("the hold is off the books", async || {
-        shop.inventory().hold_status(hold.id).await.unwrap().is_none()
-    })
-    .await;
-    until("the order is given up", async || {
-        shop.orders().require(order).await.unwrap().status == OrderStatus::Cancelled
-    })
-    .await;
-    assert_levels(&shop, LINES, 0, 0).await;
-    shop.assert_sound().await;
-    background.close().await;
 }
 
 async fn the_largest_order_of_one_commit_is_told(ground: Ground) {
