@@ -5,11 +5,23 @@
 //! - Each part has an idempotency key for either way: whoever does it, however often, it is done once.
 //! - docs/decisions/0015-orders-in-parts.md proves it.
 
+mod holds;
+mod keys;
+
+pub(crate) use holds::hold;
+pub(crate) use holds::unhold_all;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::Digest;
-use sha2::Sha256;
+use holds::unhold;
+use keys::ALL;
+use keys::Moved;
+use keys::SINGLY;
+use keys::once;
+use keys::release_key;
+use keys::single;
+use keys::take_key;
 
 use super::Attempts;
 use super::Context;
@@ -22,29 +34,23 @@ use crate::model::AggregateRoot;
 use crate::model::CancelReason;
 use crate::model::Expiry;
 use crate::model::Hold;
-use crate::model::HoldId;
-use crate::model::HoldLine;
-use crate::model::IdempotencyKey;
 use crate::model::Order;
 use crate::model::OrderId;
 use crate::model::OrderStatus;
 use crate::model::PageRequest;
-use crate::repository::single;
+use crate::model::Version;
+use crate::repository;
 use crate::repository::written;
 use crate::resilience::Deadline;
 use crate::spi::store::Delta;
-use crate::spi::store::Idempotency;
 use crate::spi::store::OrderQuery;
 use crate::spi::store::Put;
 use crate::spi::store::ReadCheck;
 use crate::spi::store::StockStep;
 
-/// Levels in one part: with the lines of a hold and some shares of spread levels they fit every store. The keys of parts rest on
-/// it: with another number they need another [`scope`].
+/// Levels in one part: with the lines of a hold they fit every store, unless they are spread over many shares. The keys of parts
+/// rest on it: with another number they need another [`scope`].
 const LEVELS: usize = 20;
-
-/// The key by which an order that was placed says, once it is releasing, that all of its parts are to be given back.
-const ALL: &str = "all";
 
 /// Orders in one look for those that nobody finishes.
 const STEP: u32 = 100;
@@ -55,36 +61,79 @@ const STEP: u32 = 100;
 ///
 /// # Errors
 /// - `InsufficientStock` with the short levels of the first part that is short: nothing of that part is taken.
-/// - `Conflict` when the order has moved on.
+/// - `Conflict` when the order has moved on, or goes on level by level.
 pub(crate) async fn take(
     context: &Context,
     order: &Order,
     hold: Option<&Hold>,
     deadline: Deadline,
 ) -> Result<()> {
-    for (number, part) in stock::allocate(order)?.chunks(LEVELS).enumerate() {
-        let key = format!("take-{number}");
-        let mut set = context.write_set();
-        set.idempotent(once(order.id, &key)?).read(as_it_was(order));
-        if let Some(unhold) = hold.and_then(|hold| unhold(hold, part)) {
-            set.delta(unhold);
-        }
-        for step in part {
-            set.delta(Delta::Stock(step.clone()));
-        }
-        set.event("order.allocating");
-        match context.commit(set, deadline).await {
-            Ok(_) => {}
-            // Another caller of the same key took the part, and with it the units that are missing now.
-            Err(error) if error.is(ErrorKind::InsufficientStock) => {
-                if !is_done(context, order.id, &key, deadline).await? {
-                    return Err(error);
+    let steps = stock::allocate(order)?;
+    let moved = match order.version {
+        // Whatever was cut anew is at a later version.
+        Version::FIRST => Moved::default(),
+        _ => Moved::find(context, order.id, steps.len(), deadline).await?,
+    };
+    for (number, part) in steps.chunks(LEVELS).enumerate() {
+        if !moved.singly {
+            let taken = take_piece(context, order, hold, (number.to_string(), part), deadline).await;
+            match taken {
+                Err(error) if error.is(ErrorKind::TooLarge) => {
+                    return Err(cut_singly(context, order, deadline).await?);
                 }
+                taken => taken?,
             }
-            Err(error) => return Err(error),
+        } else if !moved.has(&take_key(&number.to_string())) {
+            for (index, step) in part.chunks(1).enumerate() {
+                take_piece(context, order, hold, (single(number, index), step), deadline).await?;
+            }
         }
     }
     Ok(())
+}
+
+async fn take_piece(
+    context: &Context,
+    order: &Order,
+    hold: Option<&Hold>,
+    (piece, steps): (String, &[StockStep]),
+    deadline: Deadline,
+) -> Result<()> {
+    let key = take_key(&piece);
+    let mut set = context.write_set();
+    set.idempotent(once(order.id, &key)?).read(as_it_was(order));
+    if let Some(unhold) = hold.and_then(|hold| unhold(hold, steps)) {
+        set.delta(unhold);
+    }
+    for step in steps {
+        set.delta(Delta::Stock(step.clone()));
+    }
+    set.event("order.allocating");
+    match context.commit(set, deadline).await {
+        // Another caller of the same key took the part, and with it the units that are missing now.
+        Err(error)
+            if error.is(ErrorKind::InsufficientStock)
+                && Moved::is(context, order.id, &key, deadline).await? =>
+        {
+            Ok(())
+        }
+        taken => taken.map(drop),
+    }
+}
+
+/// A part does not fit, as its levels are spread over too many shares: from here on one level goes at a time. What was read of the
+/// order before is out of date, so that no whole part is moved any more. Gives the reason to read it again.
+async fn cut_singly(context: &Context, order: &Order, deadline: Deadline) -> Result<Error> {
+    let new = Order {
+        updated_at: context.now(),
+        ..order.clone()
+    };
+    let mut set = context.write_set();
+    set.put(Put::root(order, new))
+        .idempotent(once(order.id, SINGLY)?)
+        .event(format!("order.{}", order.status));
+    context.commit(set, deadline).await?;
+    Ok(Error::conflict(format!("order {}", order.id), None))
 }
 
 /// Cancels an order whose stock moves in parts, or is too much for one commit.
@@ -184,23 +233,31 @@ async fn begin_to_release(
 /// Gives back what was taken for an order that is releasing, and cancels it.
 ///
 /// # Errors
-/// `Conflict` when another caller has done so meanwhile.
+/// `Conflict` when another caller has done so meanwhile, or it goes on level by level.
 pub(crate) async fn release(context: &Context, order: &Order, deadline: Deadline) -> Result<Arc<Order>> {
     let steps = stock::release(order)?;
-    let parts: Vec<&[StockStep]> = steps.chunks(LEVELS).collect();
-    let taken = taken(context, order.id, parts.len(), deadline).await?;
-    for (number, part) in parts.into_iter().enumerate() {
-        if !taken[number] {
-            continue;
+    let moved = Moved::find(context, order.id, steps.len(), deadline).await?;
+    for (number, part) in steps.chunks(LEVELS).enumerate() {
+        let whole = number.to_string();
+        let is_whole = moved.has(ALL) || moved.has(&take_key(&whole));
+        if !moved.singly {
+            if !is_whole {
+                continue;
+            }
+            match release_piece(context, order, (whole, part), deadline).await {
+                Err(error) if error.is(ErrorKind::TooLarge) => {
+                    return Err(cut_singly(context, order, deadline).await?);
+                }
+                released => released?,
+            }
+        } else if !moved.has(&release_key(&whole)) {
+            for (index, step) in part.chunks(1).enumerate() {
+                let piece = single(number, index);
+                if is_whole || moved.has(&take_key(&piece)) {
+                    release_piece(context, order, (piece, step), deadline).await?;
+                }
+            }
         }
-        let mut set = context.write_set();
-        set.idempotent(once(order.id, &format!("release-{number}"))?)
-            .read(as_it_was(order));
-        for step in part {
-            set.delta(Delta::Stock(step.clone()));
-        }
-        set.event("order.releasing");
-        context.commit(set, deadline).await?;
     }
     let new = Order {
         updated_at: context.now(),
@@ -210,6 +267,22 @@ pub(crate) async fn release(context: &Context, order: &Order, deadline: Deadline
     set.put(Put::root(order, new.clone())).event("order.cancelled");
     let committed = context.commit(set, deadline).await?;
     written(&committed, new).map(Arc::new)
+}
+
+async fn release_piece(
+    context: &Context,
+    order: &Order,
+    (piece, steps): (String, &[StockStep]),
+    deadline: Deadline,
+) -> Result<()> {
+    let mut set = context.write_set();
+    set.idempotent(once(order.id, &release_key(&piece))?)
+        .read(as_it_was(order));
+    for step in steps {
+        set.delta(Delta::Stock(step.clone()));
+    }
+    set.event("order.releasing");
+    context.commit(set, deadline).await.map(drop)
 }
 
 /// Gives up orders whose stock moves in parts and has not got further for so long; how many were given up.
@@ -249,71 +322,6 @@ fn is_idle(context: &Context, order: &Order, idle: Duration) -> bool {
     until <= context.now()
 }
 
-/// Opens a hold in parts; gives back what it has when a part is refused.
-///
-/// # Errors
-/// Those of the part that was refused.
-pub(crate) async fn hold(
-    context: &Context,
-    lines: &[HoldLine],
-    ttl: Duration,
-    deadline: Deadline,
-) -> Result<Hold> {
-    let id = HoldId::new();
-    let merged = stock::merged(lines)?;
-    let mut expires_at = None;
-    for (number, part) in stock::hold(lines, id, ttl)?.chunks(LEVELS).enumerate() {
-        let mut set = context.write_set();
-        for step in part {
-            set.delta(Delta::Stock(step.clone()));
-        }
-        match context.commit(set, deadline).await {
-            // The first part ends first.
-            Ok(committed) => expires_at = expires_at.or(Some(Expiry::In(ttl).resolved(committed.at))),
-            Err(error) => {
-                // What may have been held in doubt, too: giving back what is not there is harmless.
-                let parts = number + usize::from(error.is(ErrorKind::OutcomeUnknown));
-                let held = &merged[..(parts * LEVELS).min(merged.len())];
-                if let Err(error) = unhold_all(context, id, held, deadline).await {
-                    tracing::debug!(kind = ?error.kind(), "parts of a hold are left to end by themselves");
-                }
-                return Err(error);
-            }
-        }
-    }
-    Ok(Hold {
-        id,
-        lines: merged,
-        expires_at: expires_at.unwrap_or_else(|| context.now()),
-        alive: true,
-    })
-}
-
-/// Ends a hold in parts.
-pub(crate) async fn unhold_all(
-    context: &Context,
-    hold: HoldId,
-    lines: &[HoldLine],
-    deadline: Deadline,
-) -> Result<()> {
-    for part in lines.chunks(LEVELS) {
-        let mut set = context.write_set();
-        set.delta(stock::unhold(hold, part));
-        context.commit(set, deadline).await?;
-    }
-    Ok(())
-}
-
-/// The end of what a hold keeps on the levels of a part, if it keeps anything there.
-fn unhold(hold: &Hold, part: &[StockStep]) -> Option<Delta> {
-    let of_part = |line: &&HoldLine| {
-        part.iter()
-            .any(|step| step.sku == line.sku && step.location == line.location)
-    };
-    let lines: Vec<HoldLine> = hold.lines.iter().filter(of_part).cloned().collect();
-    (!lines.is_empty()).then(|| stock::unhold(hold.id, &lines))
-}
-
 /// The order must still be what it was.
 fn as_it_was(order: &Order) -> ReadCheck {
     ReadCheck {
@@ -323,43 +331,8 @@ fn as_it_was(order: &Order) -> ReadCheck {
     }
 }
 
-/// The scope of the keys of an order's parts.
-fn scope(order: OrderId) -> String {
-    format!("order.parts/{order}")
-}
-
-/// The key under which a part is moved once.
-fn once(order: OrderId, key: &str) -> Result<Idempotency> {
-    Ok(Idempotency {
-        scope: scope(order),
-        key: IdempotencyKey::new(key)?,
-        fingerprint: Sha256::digest(key).into(),
-        owner: order.uuid(),
-    })
-}
-
-/// Which parts of an order were taken. Once the order is releasing no more will be.
-async fn taken(context: &Context, order: OrderId, parts: usize, deadline: Deadline) -> Result<Vec<bool>> {
-    let space = Idempotency::space(&scope(order));
-    let names = (0..parts).map(|number| format!("take-{number}"));
-    let keys: Vec<_> = std::iter::once(ALL.to_owned())
-        .chain(names)
-        .map(|key| (space.clone(), key))
-        .collect();
-    let found = context.claims(Aggregate::Order)?.find(&keys, deadline).await?;
-    let all = found.first().is_some_and(Option::is_some);
-    let mut taken: Vec<bool> = found.iter().skip(1).map(|key| all || key.is_some()).collect();
-    taken.resize(parts, all);
-    Ok(taken)
-}
-
-async fn is_done(context: &Context, order: OrderId, key: &str, deadline: Deadline) -> Result<bool> {
-    let place = (Idempotency::space(&scope(order)), key.to_owned());
-    let found = context.claims(Aggregate::Order)?.find(&[place], deadline).await?;
-    Ok(single(found).is_some())
-}
-
 async fn load(context: &Context, id: OrderId, deadline: Deadline) -> Result<Arc<Order>> {
-    let found = single(context.orders()?.get_many(&[id], deadline).await?);
+    let found = context.orders()?.get_many(&[id], deadline).await?;
+    let found = repository::single(found);
     found.ok_or_else(|| Error::not_found(format!("order {id}")))
 }
