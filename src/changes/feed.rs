@@ -122,10 +122,12 @@ impl Changes {
     }
 
     /// Starts to feed the sinks, and to sweep once a period.
-    pub(crate) fn start<C, F>(&self, relay: &Relay, wake: &Wake, sweep: Sweep<C>)
+    pub(crate) fn start<C, F, O, G>(&self, relay: &Relay, wake: &Wake, sweep: Sweep<C, O>)
     where
         C: Fn(WriteSet, Deadline) -> F + Send + Sync + 'static,
         F: Future<Output = Result<Committed>> + Send + 'static,
+        O: Fn(Deadline) -> G + Send + Sync + 'static,
+        G: Future<Output = Result<u64>> + Send + 'static,
     {
         let Some(first) = self.feeds.first() else { return };
         for feed in self.feeds.iter() {

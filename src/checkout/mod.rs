@@ -8,6 +8,7 @@
 mod charge;
 mod closing;
 mod fingerprint;
+mod in_parts;
 mod once;
 mod pay;
 mod place;
@@ -47,9 +48,12 @@ use crate::model::HoldId;
 use crate::model::IdempotencyKey;
 use crate::model::Order;
 use crate::model::OrderId;
+#[cfg(doc)]
+use crate::model::OrderStatus;
 use crate::repository::Inventory;
 use crate::repository::Orders;
 use crate::transaction::Context;
+use crate::transaction::parts;
 
 /// The flow from cart to order.
 ///
@@ -132,6 +136,18 @@ impl Checkout {
         hold.map_err(|error| error.operation("checkout.hold"))
     }
 
+    /// [`hold`](Self::hold) for a quote of more lines than one commit takes: see [`Inventory::hold_in_parts`].
+    ///
+    /// # Errors
+    /// Those of [`Inventory::hold_in_parts`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves some of the lines held; a hold that nobody knows ends by itself.
+    pub async fn hold_in_parts(&self, quote: &Quote, ttl: Duration) -> Result<Hold> {
+        let hold = self.inventory.hold_in_parts(&quote.hold_lines(), ttl).await;
+        hold.map_err(|error| error.operation("checkout.hold_in_parts"))
+    }
+
     /// Ends a hold; one that is absent was released or used up.
     ///
     /// # Errors
@@ -173,6 +189,86 @@ impl Checkout {
             closing::close_soon(&self.context, &placed.order).await;
         }
         placed.map_err(|error| error.operation("checkout.place"))
+    }
+
+    /// [`place`](Self::place) for an order of more lines than one commit takes
+    /// ([`Capability::order_lines`](crate::spi::store::Capability::order_lines)), on any store.
+    ///
+    /// - **First** one write set: the key, and the order as [`Allocating`](OrderStatus::Allocating). The cart stays open, and nothing
+    ///   else can be ordered of it.
+    /// - **Then** the stock, in several write sets of some lines each; of a hold, such as
+    ///   [`hold_in_parts`](Self::hold_in_parts) opens, what it keeps of these lines is used up with them.
+    /// - **Last** one write set: the order placed, and the cart closed. What was added to it meanwhile moves to a new cart: see
+    ///   [`Carts::current`](crate::Carts::current).
+    /// - Units that are allocated stay allocated until the order is shipped or cancelled: an order that is placed never loses
+    ///   its stock. What is short is given up: the parts are given back, the order is cancelled, and the answer is
+    ///   `InsufficientStock`. Other locations are not looked for once the order has begun.
+    /// - The same key again goes on where an earlier call was cut, or gives its order. A key is one order for `place` and this
+    ///   together.
+    /// - An order that nobody goes on with is given up by the sweep a quarter of an hour after it began, or by
+    ///   [`give_up_idle`](Self::give_up_idle); a hold of which nothing was taken yet ends by itself.
+    ///
+    /// # Errors
+    /// - Those of [`place`](Self::place). With retry class `SameKey`, the same key finishes it; the existing id is the order.
+    /// - `InsufficientStock` with the short levels of the first part that is short. From then on the key gives this error.
+    /// - `Conflict` when the order of the key was given up or cancelled.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the order absent, allocating, placed or given up; the same key finishes it.
+    ///
+    /// ```
+    /// # #[cfg(feature = "sqlite")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> stockroom::Result<()> {
+    /// use std::time::Duration;
+    /// use stockroom::{Currency, IdempotencyKey, LocationId, Money, NewProduct, OrderStatus, Owner, Place, Stockroom};
+    ///
+    /// let shop = Stockroom::open("sqlite::memory:").await?;
+    /// let cart = shop.carts().create(Owner::Guest).await?;
+    /// for number in 0..50 {
+    ///     let sku = format!("SCREW-{number}");
+    ///     let price = Money::new(10, Currency::USD);
+    ///     shop.products().create(NewProduct::new("Screw").variant(sku.as_str(), price)).await?;
+    ///     shop.inventory().receive(sku.as_str(), &LocationId::new("berlin")?, 100).await?;
+    ///     shop.carts().add(cart.id, sku.as_str(), 8).await?;
+    /// }
+    ///
+    /// // While the customer looks at it once more.
+    /// let quote = shop.checkout().quote(cart.id).await?;
+    /// let hold = shop.checkout().hold_in_parts(&quote, Duration::from_secs(600)).await?;
+    ///
+    /// let order = Place::quote(quote).hold(hold).key(IdempotencyKey::new("order-4711")?);
+    /// let placed = shop.checkout().place_in_parts(order.clone()).await?;
+    /// assert_eq!(placed.order.status, OrderStatus::Placed);
+    /// assert!(shop.checkout().place_in_parts(order).await?.replayed);
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(feature = "sqlite"))]
+    /// # fn main() {}
+    /// ```
+    pub async fn place_in_parts(&self, place: Place) -> Result<Placed> {
+        let placed = in_parts::place_in_parts(&self.context, place).await;
+        if let Ok(placed) = &placed {
+            closing::close_soon(&self.context, &placed.order).await;
+        }
+        placed.map_err(|error| error.operation("checkout.place_in_parts"))
+    }
+
+    /// Gives up the orders whose stock is moved in parts and that nobody has gone on with for `idle`; how many.
+    ///
+    /// - What was taken for them is given back, then they are cancelled with the reason `Expired`. Whoever still goes on with one
+    ///   finds out.
+    /// - The background does so once a sweep, with a quarter of an hour; see
+    ///   [`Builder::sweep_every`](crate::Builder::sweep_every).
+    ///
+    /// # Errors
+    /// `Timeout`, `Unavailable`, `OutcomeUnknown`: calling it again goes on.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves some of them given up; calling it again goes on.
+    pub async fn give_up_idle(&self, idle: Duration) -> Result<u64> {
+        let given_up = parts::give_up(&self.context, idle, self.context.deadline()).await;
+        given_up.map_err(|error| error.operation("checkout.give_up_idle"))
     }
 
     /// Makes an order and pays it.

@@ -136,9 +136,6 @@ impl Request<'_> {
         loop {
             let mut set = self.context.write_set();
             set.idempotent(self.idempotency.clone());
-            if let Some(hold) = &self.terms.hold {
-                set.delta(stock::unhold(hold.id, &hold.lines));
-            }
             let staged = stage(&quote, &mut set)?;
             match self.context.commit(set, self.deadline).await {
                 Ok(Committed {
@@ -180,6 +177,13 @@ impl Request<'_> {
             return Err(Error::conflict(name(), Some(cart.version.get())));
         }
         Ok(())
+    }
+
+    /// Stages that the hold of the request is used up, if it has one.
+    pub(super) fn use_up_hold(&self, set: &mut WriteSet) {
+        if let Some(hold) = &self.terms.hold {
+            set.delta(stock::unhold(hold.id, &hold.lines));
+        }
     }
 
     /// The order that a quote becomes.
@@ -245,5 +249,6 @@ fn depends_on_state(error: &Error) -> bool {
             | ErrorKind::Conflict
             | ErrorKind::InsufficientStock
             | ErrorKind::InvalidInput
+            | ErrorKind::TooLarge
     )
 }

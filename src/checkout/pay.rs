@@ -209,6 +209,7 @@ fn stage(
     quote: &Quote,
     set: &mut WriteSet,
 ) -> Result<Attempt> {
+    request.use_up_hold(set);
     let order = request.order(quote, OrderStatus::Pending)?;
     let hold = HoldId::new();
     let payment = Payment {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::closing;
 use super::fingerprint::Fingerprint;
+use super::in_parts;
 use super::once::Goods;
 use super::once::Once;
 use super::once::Request;
@@ -11,8 +12,11 @@ use super::quote::Quote;
 use super::terms::Terms;
 use super::terms::terms_methods;
 use crate::error::Error;
+use crate::error::ErrorKind;
 use crate::error::Result;
+use crate::model::Aggregate;
 use crate::model::CartId;
+use crate::model::Hold;
 use crate::model::IdempotencyKey;
 use crate::model::Order;
 use crate::model::OrderId;
@@ -25,6 +29,7 @@ use crate::spi::store::Idempotency;
 use crate::spi::store::Put;
 use crate::spi::store::WriteSet;
 use crate::transaction::Context;
+use crate::transaction::parts;
 use crate::transaction::stock;
 
 /// What to order; it needs a [`key`](Place::key) before it can be placed.
@@ -89,35 +94,69 @@ pub struct Placed {
     pub replayed: bool,
 }
 
+impl Place {
+    pub(super) fn held(&self) -> Option<&Hold> {
+        self.terms.hold.as_ref()
+    }
+}
+
 pub(super) async fn place(context: &Context, place: Place) -> Result<Placed> {
     let deadline = context.deadline();
-    let idempotency = Idempotency {
-        scope: format!("checkout.place/{}", context.actor()),
-        fingerprint: fingerprint(&place),
-        key: place.key,
-        owner: OrderId::new().uuid(),
-    };
-    let request = Request {
-        context,
-        goods: &place.goods,
-        terms: &place.terms,
-        idempotency,
-        deadline,
-    };
-    match request.once(|quote, set| stage(&request, quote, set)).await? {
+    let request = request(context, &place, deadline);
+    let made = request.once(|quote, set| stage(&request, quote, set)).await;
+    match made.map_err(|error| advised(context, error))? {
         Once::Done(order, committed) => Ok(Placed {
             order: written(&committed, order).map(Arc::new)?,
             replayed: false,
         }),
-        Once::Known(id) => Ok(Placed {
-            order: load(context, id, deadline).await?,
-            replayed: true,
-        }),
+        Once::Known(id) => {
+            let order = load(context, id, deadline).await?;
+            if parts::is_under_way(&order) {
+                return in_parts::finish(context, order, place.held(), deadline).await;
+            }
+            Ok(Placed {
+                order,
+                replayed: true,
+            })
+        }
+    }
+}
+
+/// An order that is too large for one commit is told what it can do; one whose record is too large for the store is not helped.
+fn advised(context: &Context, error: Error) -> Error {
+    if !error.is(ErrorKind::TooLarge) || error.subject().is_some() {
+        return error;
+    }
+    let most = context
+        .placement()
+        .store(Aggregate::Order)
+        .capability()
+        .order_lines;
+    let message = format!(
+        "the order does not fit into one write, which takes {most} lines and fewer with a hold: use checkout().place_in_parts"
+    );
+    Error::new(ErrorKind::TooLarge, message).caused_by(error)
+}
+
+/// What is placed once, in one commit or in parts: a key is one order in either way.
+pub(super) fn request<'a>(context: &'a Context, place: &'a Place, deadline: Deadline) -> Request<'a> {
+    Request {
+        context,
+        goods: &place.goods,
+        terms: &place.terms,
+        idempotency: Idempotency {
+            scope: format!("checkout.place/{}", context.actor()),
+            fingerprint: fingerprint(place),
+            key: place.key.clone(),
+            owner: OrderId::new().uuid(),
+        },
+        deadline,
     }
 }
 
 /// Everything that placing an order writes.
 fn stage(request: &Request<'_>, quote: &Quote, set: &mut WriteSet) -> Result<Order> {
+    request.use_up_hold(set);
     let order = request.order(quote, OrderStatus::Placed)?;
     let mut cart = quote.cart.ordered()?;
     cart.updated_at = order.updated_at;

@@ -15,8 +15,12 @@ stored_enum! {
     OrderStatus in "status" {
         /// It awaits payment; its stock is held.
         Pending = "pending",
+        /// Its stock is allocated in several commits; it is placed once it has all of it.
+        Allocating = "allocating",
         /// It is to be sent; its stock is allocated.
         Placed = "placed",
+        /// Its stock is released in several commits; it is cancelled then.
+        Releasing = "releasing",
         /// It was sent and is done.
         Completed = "completed",
         /// It will not be sent.
@@ -173,10 +177,53 @@ impl Order {
         }
     }
 
-    /// The order once it will not be sent.
+    /// The order once all of its stock was allocated, in several commits.
     ///
     /// # Errors
-    /// `Conflict` when it is completed or cancelled, or when a part was sent.
+    /// `Conflict` when it is not allocating.
+    pub(crate) fn allocated(&self) -> Result<Self> {
+        match self.status {
+            OrderStatus::Allocating => Ok(Self {
+                status: OrderStatus::Placed,
+                ..self.clone()
+            }),
+            _ => Err(self.refusal("placed")),
+        }
+    }
+
+    /// The order once its stock begins to be released, in several commits.
+    ///
+    /// # Errors
+    /// `Conflict` unless it is allocating, or placed with nothing sent.
+    pub(crate) fn releasing(&self, reason: CancelReason) -> Result<Self> {
+        match (self.status, self.fulfilment) {
+            (OrderStatus::Allocating | OrderStatus::Placed, FulfilmentStatus::Unfulfilled) => Ok(Self {
+                status: OrderStatus::Releasing,
+                cancel_reason: Some(reason),
+                ..self.clone()
+            }),
+            _ => Err(self.refusal("cancelled")),
+        }
+    }
+
+    /// The order once all of its stock was released, in several commits.
+    ///
+    /// # Errors
+    /// `Conflict` when it is not releasing.
+    pub(crate) fn released(&self) -> Result<Self> {
+        match self.status {
+            OrderStatus::Releasing => Ok(Self {
+                status: OrderStatus::Cancelled,
+                ..self.clone()
+            }),
+            _ => Err(self.refusal("cancelled")),
+        }
+    }
+
+    /// The order once it will not be sent, with what is allocated to it released in the same commit.
+    ///
+    /// # Errors
+    /// `Conflict` when it is completed or cancelled, when a part was sent, or when its stock is moved in several commits.
     pub fn cancel(&self, reason: CancelReason) -> Result<Self> {
         match (self.status, self.fulfilment) {
             (OrderStatus::Pending | OrderStatus::Placed, FulfilmentStatus::Unfulfilled) => Ok(Self {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Inventory;
 use crate::error::Error;
+use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::model::Aggregate;
 use crate::model::Expiry;
@@ -12,6 +13,7 @@ use crate::model::HoldId;
 use crate::model::HoldLine;
 use crate::spi::store::Delta;
 use crate::spi::store::Durability;
+use crate::transaction::parts;
 use crate::transaction::stock;
 
 impl Inventory {
@@ -23,6 +25,7 @@ impl Inventory {
     /// # Errors
     /// - `InsufficientStock` with every short level.
     /// - `InvalidInput` without lines, or on `ttl` of nothing or past 30 days.
+    /// - `TooLarge` past the store's limit of one commit: see [`hold_in_parts`](Self::hold_in_parts).
     /// - `Timeout`, `Unavailable`, `OutcomeUnknown`.
     ///
     /// # Cancel safety
@@ -60,7 +63,22 @@ impl Inventory {
             })
         };
         hold.await
-            .map_err(|error: Error| error.operation("inventory.hold"))
+            .map_err(|error: Error| advised(error).operation("inventory.hold"))
+    }
+
+    /// [`hold`](Self::hold) for more lines than one commit takes: in several commits, each of some lines.
+    ///
+    /// - When a part is refused, what was held before is given back.
+    /// - Others see the parts come one by one. All of them end `ttl` after they came; the hold tells the end of the first.
+    ///
+    /// # Errors
+    /// As of [`hold`](Self::hold); of the short levels those of the first part that is short.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves some of the lines held; a hold that nobody knows ends by itself.
+    pub async fn hold_in_parts(&self, lines: &[HoldLine], ttl: Duration) -> Result<Hold> {
+        let hold = parts::hold(&self.context, lines, ttl, self.context.deadline()).await;
+        hold.map_err(|error| error.operation("inventory.hold_in_parts"))
     }
 
     /// Ends a hold; what it still keeps is available again.
@@ -71,7 +89,7 @@ impl Inventory {
     /// `Timeout`, `Unavailable`, `OutcomeUnknown`.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the whole hold or nothing of it.
+    /// Dropping the future leaves the whole hold or nothing of it; of one that is too large for one commit perhaps a part.
     pub async fn release_hold(&self, id: HoldId) -> Result<()> {
         let release = async {
             let deadline = self.context.deadline();
@@ -80,7 +98,12 @@ impl Inventory {
             };
             let mut set = self.context.write_set();
             set.delta(stock::unhold(id, &hold.lines));
-            self.context.commit(set, deadline).await.map(drop)
+            match self.context.commit(set, deadline).await {
+                Err(error) if error.is(ErrorKind::TooLarge) => {
+                    parts::unhold_all(&self.context, id, &hold.lines, deadline).await
+                }
+                released => released.map(drop),
+            }
         };
         release
             .await
@@ -97,4 +120,13 @@ impl Inventory {
         let found = reader.hold(id, self.context.deadline()).await;
         found.map_err(|error| error.operation("inventory.hold_status"))
     }
+}
+
+/// A hold that is too large for one commit can be opened in several.
+fn advised(error: Error) -> Error {
+    if !error.is(ErrorKind::TooLarge) {
+        return error;
+    }
+    let message = "the hold does not fit into one write: use inventory().hold_in_parts";
+    Error::new(ErrorKind::TooLarge, message).caused_by(error)
 }

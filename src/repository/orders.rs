@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::single;
 use super::written;
 use crate::error::Error;
+use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::model::Aggregate;
 use crate::model::CancelReason;
@@ -23,6 +24,7 @@ use crate::spi::store::Put;
 use crate::spi::store::WriteSet;
 use crate::transaction::Attempts;
 use crate::transaction::Context;
+use crate::transaction::parts;
 use crate::transaction::stock;
 
 /// Orders: where they stand, what was sent, what is due back.
@@ -109,6 +111,8 @@ impl Orders {
     ///
     /// - In the same commit the stock of a placed order, or the hold of a pending one, becomes available
     ///   again.
+    /// - An order that is too large for one commit, or [is placed in parts](crate::Checkout::place_in_parts), is `Releasing`
+    ///   first; its stock is released in several commits, and the last one cancels it. Cancelling it again goes on with it.
     /// - What was captured is due back: see [`Order::refund_due`].
     /// - A payment may be running meanwhile: whichever commits first decides, and the other finds out.
     ///
@@ -117,7 +121,8 @@ impl Orders {
     /// - `Timeout`, `Unavailable`, `OutcomeUnknown`.
     ///
     /// # Cancel safety
-    /// Dropping the future leaves the order cancelled with its stock released, or as it was.
+    /// Dropping the future leaves the order cancelled with its stock released, or as it was; a large one may be left `Releasing`,
+    /// and is cancelled later, see [`Checkout::give_up_idle`](crate::Checkout::give_up_idle).
     pub async fn cancel(&self, id: OrderId, reason: CancelReason) -> Result<Arc<Order>> {
         let cancel = async {
             let deadline = self.context.deadline();
@@ -125,6 +130,9 @@ impl Orders {
             loop {
                 let found = single(self.context.orders()?.get_many(&[id], deadline).await?);
                 let order = found.ok_or_else(|| Error::not_found(format!("order {id}")))?;
+                if parts::is_under_way(&order) {
+                    return parts::cancel(&self.context, &order, reason, deadline).await;
+                }
                 let new = Order {
                     updated_at: self.context.now(),
                     ..order.cancel(reason)?
@@ -134,6 +142,9 @@ impl Orders {
                 self.free(&order, &mut set, deadline).await?;
                 match self.context.commit(set, deadline).await {
                     Ok(committed) => return written(&committed, new).map(Arc::new),
+                    Err(error) if error.is(ErrorKind::TooLarge) && order.status == OrderStatus::Placed => {
+                        return parts::cancel(&self.context, &order, reason, deadline).await;
+                    }
                     Err(error) => attempts.after_conflict(error).await?,
                 }
             }

@@ -218,7 +218,8 @@ impl Builder {
         self
     }
 
-    /// Does no work in the background in this process: sinks are not fed, expired holds are not swept.
+    /// Does no work in the background in this process: sinks are not fed, expired holds are not swept, orders in parts that
+    /// nobody finishes are not given up.
     ///
     /// - Sinks may still be named: their status can be asked for, and dead letters be delivered once more.
     pub fn without_background(mut self) -> Self {
@@ -226,9 +227,11 @@ impl Builder {
         self
     }
 
-    /// How often holds that are past their time are taken off the books; a minute unless told otherwise.
+    /// How often holds that are past their time are taken off the books, and orders in parts that nobody finishes are given up; a
+    /// minute unless told otherwise.
     ///
-    /// - Availability does not wait for it: an expired hold never counts.
+    /// - Availability does not wait for the holds: an expired one never counts. It does wait for the orders: see
+    ///   [`Checkout::give_up_idle`](crate::Checkout::give_up_idle).
     pub fn sweep_every(mut self, period: Duration) -> Self {
         self.sweep = period;
         self
@@ -297,6 +300,7 @@ impl Builder {
             let sweep = Sweep {
                 store: Arc::clone(context.placement().store(Aggregate::Level)),
                 commit: context.write_path(Aggregate::Level),
+                orders: place::idle_orders(&context),
                 period: self.sweep,
             };
             changes.start(&relay, &wake, sweep);

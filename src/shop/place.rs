@@ -16,16 +16,23 @@ use crate::changes::Sink;
 use crate::changes::SinkPolicy;
 use crate::checkout::CartCloser;
 use crate::error::Result;
+use crate::model::Actor;
 use crate::model::Aggregate;
 use crate::model::Clock;
 use crate::resilience::Backoff;
+use crate::resilience::Deadline;
 use crate::spi::store::Store;
+use crate::transaction::BoxFuture;
 use crate::transaction::Context;
 use crate::transaction::Home;
 use crate::transaction::Placement;
+use crate::transaction::parts;
 
 /// What an order, its payment and its stock are written in: one commit.
 const ONE_COMMIT: [Aggregate; 3] = [Aggregate::Order, Aggregate::Payment, Aggregate::Level];
+
+/// How long an order in parts may take before it is given up: as long as a payment holds its stock.
+const IDLE: Duration = Duration::from_secs(15 * 60);
 
 /// Orders that the effect looks at in one delivery: each may cost it a few round trips.
 const BATCH: usize = 100;
@@ -192,6 +199,17 @@ pub(super) fn closing(context: &Context) -> Sink {
     let closer = Arc::new(CartCloser::new(context.clone()));
     let store = &context.placement().home(Aggregate::Order).name;
     Sink::new(CartCloser::NAME.to_owned(), closer, policy).of(store)
+}
+
+/// The effect that gives up orders in parts that nobody finishes.
+pub(super) fn idle_orders(
+    context: &Context,
+) -> impl Fn(Deadline) -> BoxFuture<Result<u64>> + Send + Sync + use<> {
+    let context = context.acting(Actor::system());
+    move |deadline| {
+        let context = context.clone();
+        Box::pin(async move { parts::give_up(&context, IDLE, deadline).await })
+    }
 }
 
 /// The feeds of all stores, for these sinks.

@@ -7,6 +7,7 @@
 
 mod attempts;
 mod context;
+pub(crate) mod parts;
 mod pipeline;
 mod placement;
 mod products_apart;
@@ -29,6 +30,7 @@ pub use unit_of_work::TxPayments;
 pub use unit_of_work::TxProducts;
 
 pub(crate) use attempts::Attempts;
+pub(crate) use context::BoxFuture;
 pub(crate) use context::Context;
 pub(crate) use context::Settings;
 pub(crate) use placement::Home;

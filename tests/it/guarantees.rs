@@ -4,6 +4,7 @@ mod bank;
 mod carts;
 mod keys;
 mod money;
+mod parts;
 mod payments;
 mod races;
 mod stock;

@@ -79,6 +79,10 @@ const LIMITS: Limits = Limits {
     bytes: 4_000_000,
 };
 
+/// Two items for each line: its level and what happened to it. Beside them the order and what happened to it, the cart and what
+/// happened to it, their claims, the key, and the item of the commit.
+const ORDER_LINES: usize = (LIMITS.operations + 1 - 8) / 2;
+
 fn capability(regions: Regions) -> Capability {
     let mut capability = Capability::new(
         "dynamodb",
@@ -94,6 +98,7 @@ fn capability(regions: Regions) -> Capability {
     // Lists come by indexes, which the service keeps up to date a moment later.
     capability.reads_own_writes = false;
     capability.regions = regions;
+    capability.order_lines = ORDER_LINES;
     capability
 }
 

@@ -1,5 +1,6 @@
 //! The flow on the embedded store: what one caller sees, and what several callers of one key see.
 
+mod in_parts;
 mod pay;
 mod place;
 

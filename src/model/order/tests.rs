@@ -134,6 +134,33 @@ fn cancelling_keeps_the_reason() {
 }
 
 #[test]
+fn stock_that_moves_in_several_commits_has_states_of_its_own() {
+    let placed = order(OrderStatus::Allocating).allocated().unwrap();
+    assert_eq!(placed.status, OrderStatus::Placed);
+    for begun in [order(OrderStatus::Allocating), placed] {
+        let releasing = begun.releasing(CancelReason::Customer).unwrap();
+        assert_eq!(releasing.status, OrderStatus::Releasing);
+        let cancelled = releasing.released().unwrap();
+        assert_eq!(
+            (cancelled.status, cancelled.cancel_reason),
+            (OrderStatus::Cancelled, Some(CancelReason::Customer))
+        );
+    }
+    for moving in [OrderStatus::Allocating, OrderStatus::Releasing] {
+        let error = order(moving).cancel(CancelReason::Customer).unwrap_err();
+        assert!(error.is(ErrorKind::Conflict), "{moving}");
+    }
+    assert!(order(OrderStatus::Pending).allocated().is_err());
+    assert!(order(OrderStatus::Releasing).allocated().is_err());
+    assert!(
+        order(OrderStatus::Pending)
+            .releasing(CancelReason::Customer)
+            .is_err()
+    );
+    assert!(order(OrderStatus::Placed).released().is_err());
+}
+
+#[test]
 fn the_payment_status_follows_the_settlement() {
     use PaymentStatus::{Authorized, Paid, PartiallyPaid, PartiallyRefunded, RefundDue, Refunded, Unpaid};
     for (authorized, captured, refunded, expected) in [

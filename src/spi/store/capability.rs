@@ -1,6 +1,7 @@
 //! What a store can do, as plain facts: the builder refuses what they do not allow.
 
 use crate::model::Aggregate;
+use crate::model::MAX_LINES;
 
 /// The facts about a store.
 #[derive(Clone, Debug)]
@@ -12,6 +13,9 @@ pub struct Capability {
     pub aggregates: &'static [Aggregate],
     /// Largest write set.
     pub limits: Limits,
+    /// Lines, each from a level of its own, of the largest order that is placed in one write set. A larger one is placed in
+    /// parts: see [`Checkout::place_in_parts`](crate::Checkout::place_in_parts).
+    pub order_lines: usize,
     /// Whether products can be listed by category, price and availability.
     pub product_lists: bool,
     /// Whether reads always see every commit that returned before them. Reads by key always do; where this is false, lists may be
@@ -65,6 +69,7 @@ impl Capability {
             engine,
             aggregates,
             limits,
+            order_lines: order_lines(limits),
             product_lists: true,
             reads_own_writes: true,
             regions: Regions::One,
@@ -75,5 +80,13 @@ impl Capability {
     #[must_use]
     pub fn holds(&self, aggregate: Aggregate) -> bool {
         self.aggregates.contains(&aggregate)
+    }
+}
+
+/// An operation for each line, beside the order, the claim on its cart, the cart, and the key.
+const fn order_lines(limits: Limits) -> usize {
+    match limits.operations.saturating_sub(4) {
+        lines if lines < MAX_LINES => lines,
+        _ => MAX_LINES,
     }
 }

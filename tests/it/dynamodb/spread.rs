@@ -5,13 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use stockroom::CancelReason;
+use stockroom::Currency;
 use stockroom::DynamoOptions;
 use stockroom::DynamoStore;
 use stockroom::ErrorKind;
 use stockroom::HoldId;
 use stockroom::Level;
 use stockroom::Migrate;
+use stockroom::Money;
+use stockroom::NewProduct;
 use stockroom::OrderId;
+use stockroom::OrderStatus;
+use stockroom::Owner;
+use stockroom::Place;
+use stockroom::Stockroom;
 use stockroom::model::Actor;
 use stockroom::spi::store::Delta;
 use stockroom::spi::store::StockStep;
@@ -25,6 +33,7 @@ use super::fresh;
 use super::server;
 use crate::support::Dice;
 use crate::support::berlin;
+use crate::support::key;
 use crate::support::share;
 use crate::support::sku;
 use crate::support::units;
@@ -226,4 +235,52 @@ async fn more_promised_than_there_is_binds_all_shares() {
     }
     assert_eq!(level(&store).await.available(), 0);
     assert_sound(&store).await;
+}
+
+#[tokio::test]
+async fn a_large_order_takes_spread_levels_to_the_last_unit() {
+    const LINES: usize = 25;
+    let Some(server) = server().await else { return };
+    let options = fresh(server.url()).level_shares(SHARES);
+    let store = DynamoStore::connect(options.migrate(Migrate::Apply))
+        .await
+        .unwrap();
+    let shop = Stockroom::builder()
+        .store(store)
+        .deadline(Duration::from_secs(60))
+        .open()
+        .await
+        .unwrap();
+    let names: Vec<_> = (0..LINES)
+        .map(|number| sku(&format!("SCREW-{number:02}")))
+        .collect();
+    let price = Money::new(10, Currency::USD);
+    let screws = names.iter().fold(NewProduct::new("Screw"), |screws, name| {
+        screws.variant(name.as_str(), price)
+    });
+    shop.products().create(screws).await.unwrap();
+    // A unit for each share: whoever takes all of a level writes all of its items.
+    let each = i64::try_from(SHARES).unwrap();
+    let cart = shop.carts().create(Owner::Guest).await.unwrap();
+    for name in &names {
+        shop.inventory().receive(name, &berlin(), each).await.unwrap();
+        shop.carts().add(cart.id, name, each).await.unwrap();
+    }
+    let place = Place::cart(cart.id).key(key("large"));
+    let placed = shop.checkout().place_in_parts(place.clone()).await.unwrap();
+    assert_eq!(placed.order.status, OrderStatus::Placed);
+    let allocated = async || -> Vec<i64> {
+        let levels = shop.inventory().levels_many(&names).await.unwrap();
+        levels.iter().map(|level| level.allocated).collect()
+    };
+    assert_eq!(allocated().await, [each; LINES]);
+    assert!(shop.checkout().place_in_parts(place).await.unwrap().replayed);
+    let cancelled = shop
+        .orders()
+        .cancel(placed.order.id, CancelReason::Customer)
+        .await
+        .unwrap();
+    assert_eq!(cancelled.status, OrderStatus::Cancelled);
+    assert_eq!(allocated().await, [0; LINES]);
+    assert!(shop.inventory().verify_ledger().await.unwrap().is_consistent());
 }
