@@ -20,7 +20,7 @@ use crate::support::key;
 use crate::support::sku;
 
 /// Callers at once.
-pub(super) const CALLERS: usize = 8;
+pub(super) const CALLERS: usize = 16;
 
 /// Units that no load sells.
 const PLENTY: i64 = 1_000_000;
