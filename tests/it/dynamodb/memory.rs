@@ -21,7 +21,9 @@ async fn a_shop_sells_what_it_has_on_items_in_memory() {
     let faults = DynamoFaults::new(1);
     faults.answer_from_memory();
     // Nobody listens there.
-    let options = fresh("http://127.0.0.1:9").migrate(Migrate::Apply).faults(&faults);
+    let options = fresh("http://127.0.0.1:9")
+        .migrate(Migrate::Apply)
+        .faults(&faults);
     let store = Arc::new(DynamoStore::connect(options).await.unwrap());
     let shop = Shop::of(Stockroom::builder().store_arc(store).without_background()).await;
     shop.stock("MUG", UNITS as i64).await;

@@ -136,3 +136,50 @@ impl Told {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::model::Version;
+    use crate::spi::changes::ChangeAction;
+
+    /// So many changes under each of these numbers, as a root or an item of the past tells them.
+    fn told(numbers: std::ops::RangeInclusive<i64>, each: usize) -> Vec<(i64, Vec<Change>)> {
+        let change = Change {
+            aggregate: Aggregate::Cart,
+            key: RowKey::Id(Uuid::nil()),
+            version: Version::FIRST,
+            action: ChangeAction::Put,
+            actor: "ann".to_owned(),
+            at: OffsetDateTime::UNIX_EPOCH,
+            events: Vec::new(),
+        };
+        numbers
+            .map(|number| (number, vec![change.clone(); each]))
+            .collect()
+    }
+
+    fn places(told: &Told) -> Vec<(i64, i64)> {
+        told.items.iter().map(|(place, _)| *place).collect()
+    }
+
+    #[test]
+    fn what_is_moved_while_it_is_read_is_told_once() {
+        let mut all = Told::new(None);
+        all.add(told(3..=5, 1));
+        // What the root told was moved since, with what came after it.
+        all.add(told(3..=7, 1));
+        all.add(told(1..=2, 1));
+        assert_eq!(places(&all), [(5, 0), (4, 0), (3, 0), (2, 0), (1, 0)]);
+    }
+
+    #[test]
+    fn a_page_goes_on_within_what_write_sets_share() {
+        let mut page = Told::new(Some((4, 1)));
+        page.add(told(3..=5, 2));
+        assert_eq!(places(&page), [(4, 0), (3, 1), (3, 0)]);
+    }
+}
