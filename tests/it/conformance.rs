@@ -153,11 +153,21 @@ const OF_CARTS_ALONE: [&str; 7] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn redis_conforms_for_carts() {
-    let Some(setup) = OnRedis::start().await else {
-        return;
-    };
-    let report = conformance::run(&setup, &Options::new().progress(|outcome| println!("{outcome}"))).await;
-    println!("\nRedis\n{report}\n");
+    if let Some(setup) = OnRedis::start().await {
+        conforms_for_carts("Redis", &setup).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_redis_cluster_conforms_for_carts() {
+    if let Some((_cluster, setup)) = OnRedis::start_cluster().await {
+        conforms_for_carts("Redis cluster", &setup).await;
+    }
+}
+
+async fn conforms_for_carts(name: &str, setup: &OnRedis) {
+    let report = conformance::run(setup, &Options::new().progress(|outcome| println!("{outcome}"))).await;
+    println!("\n{name}\n{report}\n");
     assert_eq!(
         report.failed().map(ToString::to_string).collect::<Vec<_>>(),
         Vec::<String>::new()

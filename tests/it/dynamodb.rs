@@ -6,6 +6,8 @@ mod faults;
 mod ledger;
 mod line;
 mod matrix;
+mod memory;
+mod past;
 mod regions;
 mod spread;
 mod tables;

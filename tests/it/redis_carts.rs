@@ -1,5 +1,6 @@
 //! Carts on Redis beyond what every store must do: processes that meet, scripts that are forgotten, carts that leave the memory.
 
+mod cluster;
 mod faults;
 mod feed;
 mod open;

@@ -5,7 +5,8 @@
 //! | of the aggregate | `product#ID` | `R` | the root, its parts inside |
 //! | inventory | `level#SKU` | `R#LOCATION` | a level, or the first share of one that is spread |
 //! | inventory | `share#NUMBER#SKU` | `R#LOCATION` | a further share of a level |
-//! | of the aggregate | `product#ID`, `level#SKU@LOCATION` | `C#NUMBER` | a change, with its movements |
+//! | inventory | `level#SKU@LOCATION` | `C#NUMBER` | a change of a level, with its movements |
+//! | of the aggregate | `product#ID` | `C#NUMBER` | changes that the root has no place for |
 //! | inventory | `hold#ID` | `SKU@LOCATION` | a line of a hold |
 //! | orders | `order-payments#ORDER` | `PAYMENT` | tells the payments of an order |
 //! | keys | `claim#SPACE#KEY` | `R` | a unique key or an idempotency key |

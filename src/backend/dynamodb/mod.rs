@@ -238,10 +238,6 @@ impl Store for DynamoStore {
         &self.readers
     }
 
-    fn tolerant(&self, _bound: Duration) -> Option<Readers> {
-        None
-    }
-
     fn epoch(&self) -> i64 {
         self.epoch.get()
     }

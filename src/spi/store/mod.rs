@@ -121,11 +121,14 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// The readers of the aggregates that this store serves.
     fn readers(&self) -> &Readers;
 
-    /// Readers whose answers may be older than the store's, by no more than `bound`; `None` if there are none.
+    /// Readers whose answers may be older than the store's, by no more than `bound`; `None` if there are none, as in most stores.
     ///
     /// - What was committed longer ago than the bound when an answer comes is in it. Nothing is given that cannot be proven
     ///   to be so: then they ask what [`Store::readers`] ask.
-    fn tolerant(&self, bound: Duration) -> Option<Readers>;
+    fn tolerant(&self, bound: Duration) -> Option<Readers> {
+        let _ = bound;
+        None
+    }
 
     /// Which restore of the store writes are made after, as this process knows it; 0 until there was one.
     fn epoch(&self) -> i64;
@@ -133,8 +136,10 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// The feed of this store's changes, if it has one.
     fn changes(&self) -> Option<Arc<dyn ChangeSource>>;
 
-    /// Where positions and leases of readers of feeds can be kept, if they can.
-    fn coordination(&self) -> Option<Arc<dyn Coordination>>;
+    /// Where positions and leases of readers of feeds can be kept, if they can: a store that keeps none leaves this as it is.
+    fn coordination(&self) -> Option<Arc<dyn Coordination>> {
+        None
+    }
 
     /// Applies a write set, or tells why it was not applied.
     ///

@@ -11,8 +11,12 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use serde_json::Value;
+
 use super::DynamoCounts;
 use super::DynamoFault;
+use super::memory::Memory;
+use super::memory::Refused;
 use super::plan::Plan;
 use super::plan::Strike;
 use super::turns::Turn;
@@ -44,6 +48,7 @@ struct Shared {
     turns: Arc<Turns>,
     /// Requests that arrive after they were answered; they end with the layer.
     late: Mutex<JoinSet<()>>,
+    memory: Mutex<Option<Memory>>,
 }
 
 /// How some of the faults strike.
@@ -79,6 +84,7 @@ impl DynamoFaults {
             }),
             turns: Arc::default(),
             late: Mutex::default(),
+            memory: Mutex::default(),
         }))
     }
 
@@ -119,6 +125,17 @@ impl DynamoFaults {
         locked(&self.0.manner).forgets_tokens = true;
     }
 
+    /// From now on nothing is sent: the layer answers by itself, out of memory, and as fast as it can.
+    ///
+    /// - To measure what a store makes of a service that takes no time, with [`DynamoFault::BusyItem`] what it makes of items that
+    ///   are busy: the local engine needs longer for a large transaction than that.
+    /// - It knows keyed reads, queries without pages, and the conditions that a commit has. No streams, no leases, no limits.
+    ///   What a store does there shows nothing about whether it is right.
+    /// - Tables must be made behind it: what is in the service it does not know.
+    pub fn answer_from_memory(&self) {
+        *locked(&self.0.memory) = Some(Memory::default());
+    }
+
     /// What was counted since the beginning or the last [`reset_counts`](Self::reset_counts).
     #[must_use]
     pub fn counts(&self) -> DynamoCounts {
@@ -151,6 +168,12 @@ impl DynamoFaults {
 
     pub(crate) fn strike(&self, operation: &str) -> Option<Strike> {
         self.plan().strike(operation)
+    }
+
+    /// The answer out of memory; `None` where the service is asked.
+    pub(crate) fn answered(&self, operation: &str, asked: &Value) -> Option<Result<Value, Refused>> {
+        let mut memory = locked(&self.0.memory);
+        memory.as_mut().map(|memory| memory.answer(operation, asked))
     }
 
     /// How long a call keeps its items busy.

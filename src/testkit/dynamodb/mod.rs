@@ -23,11 +23,13 @@
 
 mod fault;
 mod faults;
+mod memory;
 mod plan;
 mod turns;
 
 pub use fault::DynamoFault;
 pub use faults::DynamoFaults;
 pub use faults::Meeting;
+pub(crate) use memory::Refused;
 pub use plan::DynamoCounts;
 pub(crate) use plan::Strike;

@@ -19,7 +19,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -76,10 +75,6 @@ impl Store for Faulty {
 
     fn readers(&self) -> &Readers {
         &self.readers
-    }
-
-    fn tolerant(&self, _bound: Duration) -> Option<Readers> {
-        None
     }
 
     fn epoch(&self) -> i64 {

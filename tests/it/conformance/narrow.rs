@@ -1,7 +1,6 @@
 //! Stores that hold one aggregate run what concerns it: every case says what it needs.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use stockroom::Result;
@@ -59,10 +58,6 @@ impl Store for Narrow {
 
     fn readers(&self) -> &Readers {
         &self.readers
-    }
-
-    fn tolerant(&self, _bound: Duration) -> Option<Readers> {
-        None
     }
 
     fn epoch(&self) -> i64 {

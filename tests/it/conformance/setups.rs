@@ -184,6 +184,13 @@ impl OnRedis {
         let server = engines::require(engines::Redis::shared().await).unwrap()?;
         Some(Self(server.url()))
     }
+
+    /// A cluster of the test's own: whatever the prefix, its slot is on one of the masters.
+    pub(super) async fn start_cluster() -> Option<(engines::RedisCluster, Self)> {
+        let cluster = engines::require(engines::RedisCluster::start().await).unwrap()?;
+        let setup = Self(cluster.url());
+        Some((cluster, setup))
+    }
 }
 
 async fn redis_again(options: RedisStoreOptions) -> Result<Arc<dyn Store>> {

@@ -4,16 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use stockroom::CartId;
 use stockroom::DynamoStore;
+use stockroom::Error;
 use stockroom::ErrorKind;
 use stockroom::Migrate;
 use stockroom::NewProduct;
+use stockroom::Owner;
 use stockroom::Place;
 use stockroom::spi::store::Store as _;
 use stockroom::testkit::dynamodb::DynamoFault;
 use stockroom::testkit::dynamodb::DynamoFaults;
 use stockroom::testkit::dynamodb::Meeting;
-use stockroom::testkit::engines;
 use stockroom::testkit::engines::DynamoDb;
 
 use super::deadline;
@@ -22,9 +24,12 @@ use super::on_hand;
 use super::receive_one;
 use super::server;
 use crate::support::Ground;
+use crate::support::Shop;
 use crate::support::crowd;
 use crate::support::key;
 use crate::support::share;
+use crate::support::sku;
+use crate::support::units;
 
 /// Longer than the service remembers a request token.
 const LAPSE: Duration = Duration::from_secs(11 * 60);
@@ -173,31 +178,45 @@ async fn throttling_is_counted_by_reason() {
     assert!(total.read_units > 0.0 && writes.write_units > 0.0, "{usage:?}");
 }
 
+/// Carts of one commit, each with a mug in it.
+async fn many_carts(shop: &Shop) -> Vec<CartId> {
+    let carts = shop.transaction(|tx| async move {
+        let mut carts = Vec::new();
+        for _ in 0..40 {
+            let cart = tx.carts().create(Owner::Guest)?.id;
+            tx.carts().add(cart, &sku("MUG"), units(1))?;
+            carts.push(cart);
+        }
+        Ok::<_, Error>(carts)
+    });
+    carts.await.unwrap()
+}
+
 /// What of an order a level costs when each has a transaction of its own: one, and one write of the level.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_orders_of_one_sku_take_a_tenth_of_the_transactions_and_writes() {
-    let soak = engines::setting("STOCKROOM_SOAK").as_deref() == Some("1");
-    let orders: usize = if soak { 1_000 } else { 200 };
+    const ORDERS: usize = 1_000;
     let Some(ground) = Ground::dynamodb().await else {
         return;
     };
     let faults = DynamoFaults::new(5);
     let shop = ground.behind(&faults).open().await;
     shop.stock("MUG", 1_000).await;
+    let mut carts = Vec::new();
+    while carts.len() < ORDERS {
+        carts.extend(many_carts(&shop).await);
+    }
     let seller = shop.clone();
-    let quotes = share(16, orders, move |_| {
-        let shop = seller.clone();
-        async move {
-            let cart = shop.cart(&[("MUG", 1)]).await;
-            shop.checkout().quote(cart).await.unwrap()
-        }
+    let quotes = share(16, ORDERS, move |number| {
+        let (shop, cart) = (seller.clone(), carts[number]);
+        async move { shop.checkout().quote(cart).await.unwrap() }
     });
     let quotes = Arc::new(quotes.await);
     faults.set_busy(Duration::from_millis(5), Meeting::Conflicts);
     faults.plant(DynamoFault::BusyItem, 100);
     faults.reset_counts();
     let seller = shop.clone();
-    let placed = crowd(orders, move |number| {
+    let placed = crowd(ORDERS, move |number| {
         let (shop, quotes) = (seller.clone(), Arc::clone(&quotes));
         let place = Place::quote(quotes[number].clone()).key(key(format!("order-{number}")));
         async move { shop.checkout().place(place).await }
@@ -209,13 +228,13 @@ async fn a_thousand_orders_of_one_sku_take_a_tenth_of_the_transactions_and_write
         faults.counts().requests("TransactWriteItems"),
         faults.hottest_item(),
     );
-    println!("{orders} orders of one SKU: {transactions} transactions, {writes} writes of the level");
-    let tenth = orders as u64 / 10;
+    println!("{ORDERS} orders of one SKU: {transactions} transactions, {writes} writes of the level");
+    let tenth = ORDERS as u64 / 10;
     assert!(
         transactions <= tenth && writes <= tenth,
         "{transactions}, {writes}"
     );
-    assert_eq!(shop.level("MUG").await.allocated, i64::try_from(orders).unwrap());
+    assert_eq!(shop.level("MUG").await.allocated, 1_000);
     faults.heal();
     shop.assert_sound().await;
 }

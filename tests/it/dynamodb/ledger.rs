@@ -20,7 +20,7 @@ use crate::support::key;
 use crate::support::sku;
 
 /// Callers at once.
-pub(super) const CALLERS: usize = 8;
+pub(super) const CALLERS: usize = 16;
 
 /// Units that no load sells.
 const PLENTY: i64 = 1_000_000;
@@ -28,6 +28,8 @@ const PLENTY: i64 = 1_000_000;
 /// What one caller was told, or all of them.
 #[derive(Debug, Default)]
 pub(super) struct Told {
+    /// Calls of the shop that write.
+    pub(super) operations: usize,
     /// Units that came in.
     received: i64,
     created: Vec<ProductId>,
@@ -41,6 +43,7 @@ pub(super) struct Told {
 
 impl Told {
     fn merge(&mut self, other: Self) {
+        self.operations += other.operations;
         self.received += other.received;
         self.created.extend(other.created);
         self.denied.extend(other.denied);
@@ -67,7 +70,8 @@ pub(super) async fn prepare(shop: &Shop) -> Vec<CartId> {
     carts
 }
 
-/// So many operations, a quarter of each kind: products, units that come in, orders by key, cart lines.
+/// So many operations, one after the other of each kind: products, units that come in, carts, orders of them by key, cart
+/// lines.
 pub(super) async fn load(shop: &Shop, carts: Vec<CartId>, operations: usize) -> Told {
     let seller = shop.clone();
     let told = crowd(CALLERS, move |caller| {
@@ -77,7 +81,8 @@ pub(super) async fn load(shop: &Shop, carts: Vec<CartId>, operations: usize) -> 
                 carts: vec![(cart, 0)],
                 ..Told::default()
             };
-            for number in (caller..operations).step_by(CALLERS) {
+            let mut number = caller;
+            while told.operations < operations.div_ceil(CALLERS) {
                 let done = match number / CALLERS % 4 {
                     0 => create(&shop, number, &mut told).await,
                     1 => receive(&shop, &mut told).await,
@@ -85,6 +90,7 @@ pub(super) async fn load(shop: &Shop, carts: Vec<CartId>, operations: usize) -> 
                     _ => add(&shop, cart, &mut told).await,
                 };
                 told.errors.extend(done.err());
+                number += CALLERS;
             }
             told
         }
@@ -95,6 +101,7 @@ pub(super) async fn load(shop: &Shop, carts: Vec<CartId>, operations: usize) -> 
 }
 
 async fn create(shop: &Shop, number: usize, told: &mut Told) -> Result<(), Error> {
+    told.operations += 1;
     let name = format!("NEW-{number}");
     let price = Money::new(4_00, Currency::USD);
     match shop
@@ -112,6 +119,7 @@ async fn create(shop: &Shop, number: usize, told: &mut Told) -> Result<(), Error
 }
 
 async fn receive(shop: &Shop, told: &mut Told) -> Result<(), Error> {
+    told.operations += 1;
     shop.inventory().receive("INBOX", &berlin(), 1).await?;
     told.received += 1;
     Ok(())
@@ -119,7 +127,9 @@ async fn receive(shop: &Shop, told: &mut Told) -> Result<(), Error> {
 
 /// An order; where it is refused, it is asked for once more with the same key, as an application does.
 async fn order(shop: &Shop, number: usize, told: &mut Told) -> Result<(), Error> {
+    told.operations += 1;
     let cart = shop.try_cart(&[("MUG", 1)]).await?;
+    told.operations += 1;
     let place = Place::cart(cart).key(key(format!("order-{number}")));
     let first = match shop.checkout().place(place.clone()).await {
         Ok(placed) => {
@@ -129,6 +139,7 @@ async fn order(shop: &Shop, number: usize, told: &mut Told) -> Result<(), Error>
         }
         Err(error) => error,
     };
+    told.operations += 1;
     let again = shop.checkout().place(place).await;
     if let Ok(placed) = &again {
         assert!(
@@ -142,6 +153,7 @@ async fn order(shop: &Shop, number: usize, told: &mut Told) -> Result<(), Error>
 }
 
 async fn add(shop: &Shop, cart: CartId, told: &mut Told) -> Result<(), Error> {
+    told.operations += 1;
     shop.carts().add(cart, "MUG", 1).await?;
     told.carts[0].1 += 1;
     Ok(())

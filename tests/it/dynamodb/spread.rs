@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
+use serde_json::Value;
 use stockroom::CancelReason;
 use stockroom::Currency;
 use stockroom::DynamoOptions;
@@ -111,8 +112,7 @@ async fn exactly_what_there_is_is_sold_and_nobody_is_refused_early() {
     let Some(server) = server().await else { return };
     let soak = engines::setting("STOCKROOM_SOAK").as_deref() == Some("1");
     let attempts = if soak { 20_000 } else { 2_000 };
-    let desk = Desk::before(server.url()).await;
-    let stores = two(fresh(desk.url()).level_shares(SHARES)).await;
+    let stores = two(fresh(server.url()).level_shares(SHARES)).await;
     stores[0].commit(receive(UNITS), deadline()).await.unwrap();
     let mut dice = Dice::new("spread levels");
     let wanted: Vec<i64> = (0..attempts).map(|_| 1 + dice.below(3).cast_signed()).collect();
@@ -152,21 +152,36 @@ async fn exactly_what_there_is_is_sold_and_nobody_is_refused_early() {
         );
     }
     assert_sound(&stores[0]).await;
-    // The writes went to all the items, and most of them to one at a time.
-    let sent = desk.asked("TransactWriteItems");
-    let partitions: Vec<BTreeSet<String>> = sent
+}
+
+/// What a transaction wrote of the level.
+fn written(sent: &Value) -> BTreeSet<String> {
+    let items = sent["TransactItems"].as_array().unwrap().iter();
+    let places = items.filter_map(|item| item["Put"]["Item"]["pk"]["S"].as_str());
+    let of_level = places.filter(|place| place.ends_with("#MUG"));
+    of_level.map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_one_share_can_bear_writes_one_and_in_time_all_of_them() {
+    let Some(server) = server().await else { return };
+    let desk = Desk::before(server.url()).await;
+    let options = fresh(desk.url()).level_shares(SHARES).migrate(Migrate::Apply);
+    let store = DynamoStore::connect(options).await.unwrap();
+    store.commit(receive(UNITS), deadline()).await.unwrap();
+    let before = desk.asked("TransactWriteItems").len();
+    // One after the other: none shares its transaction with another, and each share has as much as all of them take.
+    for _ in 0..UNITS / SHARES as i64 {
+        store.commit(allocate(1), deadline()).await.unwrap();
+    }
+    let sent: Vec<_> = desk.asked("TransactWriteItems")[before..]
         .iter()
-        .map(|sent| {
-            let items = sent["TransactItems"].as_array().unwrap().iter();
-            let places = items.filter_map(|item| item["Put"]["Item"]["pk"]["S"].as_str());
-            let of_level = places.filter(|place| place.ends_with("#MUG"));
-            of_level.map(str::to_owned).collect()
-        })
+        .map(written)
         .collect();
-    let all: BTreeSet<&String> = partitions.iter().flatten().collect();
-    assert_eq!(all.len(), SHARES);
-    let single = partitions.iter().filter(|written| written.len() == 1).count();
-    assert!(single * 2 > partitions.len(), "{single} of {}", partitions.len());
+    assert!(sent.iter().all(|written| written.len() == 1), "{sent:?}");
+    // Drawn so often, one that is left out would be a chance of less than one in a million.
+    assert_eq!(sent.iter().flatten().collect::<BTreeSet<_>>().len(), SHARES);
+    assert_sound(&store).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -58,10 +58,6 @@ impl Store for Lesser {
         &self.readers
     }
 
-    fn tolerant(&self, _: Duration) -> Option<Readers> {
-        None
-    }
-
     fn epoch(&self) -> i64 {
         self.inner.epoch()
     }

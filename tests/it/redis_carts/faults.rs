@@ -42,7 +42,7 @@ async fn behind(proxy: &Proxy, prefix: &str) -> Arc<RedisStore> {
 }
 
 /// Adds a unit as soon as there is a connection: without one nothing is sent, and the store says so.
-async fn add(store: &RedisStore, cart: CartId) -> Result<Committed> {
+pub(super) async fn add(store: &RedisStore, cart: CartId) -> Result<Committed> {
     loop {
         match store.commit(adding(cart), deadline()).await {
             Err(error) if error.is(ErrorKind::Unavailable) => {

@@ -77,30 +77,36 @@ impl<'a> Group<'a> {
         if self.sets == 0 {
             return Fit::Beside;
         }
-        let (mut common, mut clashes) = (0, false);
+        let (mut common, mut clashes) = (false, false);
         for (key, touch) in &one.touches {
             if let Some(known) = self.touches.get(key) {
-                common += 1;
+                common = true;
                 clashes |= known != touch || *touch == Touch::Owns;
             }
         }
-        let more = one.own_items + 2 * one.shared_rows.saturating_sub(common);
-        match common {
-            // None is cancelled for another that it has nothing to do with.
-            0 => Fit::Apart,
-            _ if self.sets >= MOST_SETS => Fit::Apart,
-            _ if clashes => Fit::Behind,
-            _ if self.items + more <= MOST_ITEMS => Fit::Beside,
-            _ => Fit::Apart,
+        // None is cancelled for another that it has nothing to do with.
+        if !common || self.sets >= MOST_SETS {
+            return Fit::Apart;
         }
+        if clashes {
+            return Fit::Behind;
+        }
+        if self.items + self.items_of(one) > MOST_ITEMS {
+            return Fit::Apart;
+        }
+        Fit::Beside
+    }
+
+    /// The items that a set usually adds: of a row that is changed by deltas its root, of a level the change too.
+    fn items_of(&self, one: &Prepared) -> usize {
+        let changed = one.touches.iter().filter(|(_, touch)| **touch == Touch::Changes);
+        let fresh = changed.filter(|(key, _)| !self.touches.contains_key(key));
+        let items = fresh.map(|(key, _)| if key.is_level() { 2 } else { 1 });
+        one.own_items + items.sum::<usize>()
     }
 
     fn add(&mut self, one: &'a Prepared) {
-        let fresh = one
-            .touches
-            .iter()
-            .filter(|(key, touch)| **touch == Touch::Changes && !self.touches.contains_key(key));
-        self.items += one.own_items + 2 * fresh.count();
+        self.items += self.items_of(one);
         self.touches
             .extend(one.touches.iter().map(|(key, touch)| (key, *touch)));
         self.sets += 1;

@@ -18,6 +18,7 @@ use crate::spi::store::Claim;
 use crate::spi::store::Delta;
 use crate::spi::store::Durability;
 use crate::spi::store::Idempotency;
+use crate::spi::store::Put;
 use crate::spi::store::WriteSet;
 use uuid::Uuid;
 
@@ -49,10 +50,9 @@ pub(super) struct Prepared {
     pub(super) claims: Vec<Claim>,
     pub(super) releases: Vec<(ClaimKey, Uuid)>,
     pub(super) touches: BTreeMap<Key, Touch>,
-    /// Items that the set writes by itself, those left out that sets can share.
+    /// Items that the set usually writes by itself, those left out that sets can share. Where the past of an aggregate has to be
+    /// moved it is one more, which is found out when the set is tried.
     pub(super) own_items: usize,
-    /// Rows that its deltas change: two items each.
-    pub(super) shared_rows: usize,
 }
 
 impl Prepared {
@@ -66,7 +66,6 @@ impl Prepared {
             releases: set.all_releases(),
             touches: BTreeMap::new(),
             own_items: 0,
-            shared_rows: 0,
             set,
         };
         prepared.touch()?;
@@ -122,14 +121,18 @@ impl Prepared {
             .puts
             .iter()
             .filter(|put| put.record.aggregate() == Aggregate::Payment);
-        self.shared_rows = rows.len();
-        self.own_items = 2 * (set.puts.len() + set.deletes.len())
+        let apart = |put: &&Put| put.record.aggregate() == Aggregate::Level;
+        self.own_items = set.puts.len()
+            + set.puts.iter().filter(apart).count()
+            + 2 * set.deletes.len()
             + payments.count()
             + set.reads.len()
             + lines.len()
             + keys.len()
             + usize::from(set.idempotency.is_some());
-        let items = self.own_items + 2 * self.shared_rows + 1;
+        // At its largest: what is not new may have a past that has to be moved.
+        let moved = |put: &&Put| put.expected.is_some() && !apart(put);
+        let items = self.own_items + set.puts.iter().filter(moved).count() + 2 * rows.len() + 1;
         if items > MOST_ITEMS {
             return Err(too_large(format!(
                 "the write needs {items} items, DynamoDB takes {MOST_ITEMS} in one transaction: make it smaller"

@@ -78,10 +78,10 @@ fn keep(trial: &mut Trial<'_>, set: &WriteSet, place: Place, mut level: Spread) 
     }
     let version = next(trial.level_version(&place, count)?);
     let row = RowKey::Level(place.0, place.1);
-    trial.told(set, (Aggregate::Level, &row), version);
+    trial.told(set, (Aggregate::Level, &row), version)?;
     let first = level.shares.iter().find(|share| share.touched);
     let first = first.map(|share| share.key.clone());
-    let log = trial.log_of((Aggregate::Level, &row));
+    let log = trial.log_of((Aggregate::Level, &row))?;
     let home = log
         .home
         .get_or_insert_with(|| first.unwrap_or_else(|| Key::root(Aggregate::Level, &row)));
@@ -130,8 +130,7 @@ fn unhold(
     } else {
         MovementKind::Unhold
     };
-    end(trial, &line, kind);
-    Ok(())
+    end(trial, &line, kind)
 }
 
 /// The shares that a line holds units of, without these.
@@ -147,11 +146,12 @@ fn give_back<'l>(level: &'l mut Spread, line: &'l Line) -> impl Iterator<Item = 
 }
 
 /// Takes a line off the books.
-fn end(trial: &mut Trial<'_>, line: &Line, kind: MovementKind) {
+fn end(trial: &mut Trial<'_>, line: &Line, kind: MovementKind) -> Result<()> {
     let row = RowKey::Level(line.sku.clone(), line.location.clone());
     trial.draft.items.insert(line.key(), None);
-    let log = trial.log_of((Aggregate::Level, &row));
+    let log = trial.log_of((Aggregate::Level, &row))?;
     log.moves.push(Move::ended(kind, line.hold, line.quantity));
+    Ok(())
 }
 
 fn take(
@@ -201,7 +201,7 @@ fn take(
         trial.draft.items.insert(line.key(), Some(line.write()));
     }
     let row = RowKey::Level(place.0, place.1);
-    let log = trial.log_of((Aggregate::Level, &row));
+    let log = trial.log_of((Aggregate::Level, &row))?;
     log.moves.push(Move::of(step));
     Ok(None)
 }
@@ -266,16 +266,16 @@ fn find<'l>(
             level.shares.push(share);
         }
         if !trial.world.changes.logs.contains_key(&key) {
-            sweep(trial, &key, &mut level);
+            sweep(trial, &key, &mut level)?;
         }
         levels.insert(place.clone(), level);
     }
     Ok(levels.get_mut(place))
 }
 
-fn sweep(trial: &mut Trial<'_>, key: &Key, level: &mut Spread) {
+fn sweep(trial: &mut Trial<'_>, key: &Key, level: &mut Spread) -> Result<()> {
     let Some(over) = trial.world.facts.over.get(key) else {
-        return;
+        return Ok(());
     };
     let (swept, left) = over.lines.split_at(over.lines.len().min(trial.world.sweep));
     for (number, units) in left.iter().flat_map(|line| &line.shares) {
@@ -285,10 +285,10 @@ fn sweep(trial: &mut Trial<'_>, key: &Key, level: &mut Spread) {
     }
     for line in swept {
         give_back(level, line).for_each(drop);
-        end(trial, line, MovementKind::Expire);
+        end(trial, line, MovementKind::Expire)?;
     }
     if !left.is_empty() {
-        return;
+        return Ok(());
     }
     let now = trial.world.facts.now;
     let later = micros(now).saturating_add(LOOK_AGAIN);
@@ -300,4 +300,5 @@ fn sweep(trial: &mut Trial<'_>, key: &Key, level: &mut Spread) {
             share.counters.next_end = (share.counters.held > 0).then_some(next);
         }
     }
+    Ok(())
 }

@@ -26,17 +26,17 @@ use crate::backend::dynamodb::item::Write as _;
 use crate::backend::dynamodb::keys::Key;
 use crate::backend::dynamodb::records::TTL;
 use crate::backend::dynamodb::records::change;
+use crate::backend::dynamodb::records::change::LAST_CHANGE;
 use crate::backend::dynamodb::records::level::COUNTED;
 use crate::backend::dynamodb::records::level::MOST_SHARES;
+use crate::backend::dynamodb::records::past::Past;
 use crate::backend::dynamodb::tables::Table;
 use crate::backend::dynamodb::wire::Wire;
 use crate::error::Error;
 use crate::error::Result;
+use crate::model::Aggregate;
 use crate::model::micros;
 use crate::resilience::Deadline;
-
-/// The number of the last change of an aggregate; it goes on rising when the aggregate is removed and created anew.
-const LAST_CHANGE: &str = "last_change";
 
 /// How long a removed aggregate is told of, in seconds: longer than the day for which streams keep their records.
 const TOLD: i64 = 30 * 86_400;
@@ -95,15 +95,38 @@ impl Composer<'_> {
         Ok(sent)
     }
 
-    /// An aggregate as it becomes, with what happened to it, and the item of its history.
+    /// An aggregate as it becomes, with what happened to it, and the item of its history where there is one.
     ///
-    /// What happened stands in the root too: streams tell the changes of one item in their order, and of different items in
-    /// none.
-    fn aggregate(&self, key: &Key, mut item: Map, log: &Log) -> Result<[TransactWriteItem; 2]> {
+    /// What happened stands in the root: streams tell the changes of one item in their order, and of different items in none.
+    fn aggregate(&self, key: &Key, mut item: Map, log: &Log) -> Result<Vec<TransactWriteItem>> {
         let number = self.number(key, item.contains_key(COUNTED))?;
         self.head(&mut item, log, number);
+        let history = if log.row.0 == Aggregate::Level {
+            Some(self.history(log, number)?)
+        } else {
+            let past = Past::of(self.facts.items.get(key))?;
+            if past.is_long() {
+                self.past(past, log, &mut item)?
+            } else {
+                past.keep(&mut item);
+                None
+            }
+        };
         let guard = Guard::version(self.facts.version(key)?);
-        Ok([self.put(key, item, &guard)?, self.history(log, number)?])
+        Ok([self.put(key, item, &guard)?]
+            .into_iter()
+            .chain(history)
+            .collect())
+    }
+
+    /// The item that the past of an aggregate is moved to.
+    fn past(&self, past: Past, log: &Log, root: &mut Map) -> Result<Option<TransactWriteItem>> {
+        let row = (log.row.0, &log.row.1);
+        let Some((number, item)) = past.apart(row, root)? else {
+            return Ok(None);
+        };
+        let key = Key::change(row.0, row.1, number);
+        self.put(&key, item, &Guard::ABSENT).map(Some)
     }
 
     /// A share of a level that another one tells the changes of.
@@ -122,14 +145,24 @@ impl Composer<'_> {
         }
     }
 
-    /// What is left of an aggregate that is removed: no version, but what happened last.
-    fn removed(&self, key: &Key, log: &Log) -> Result<[TransactWriteItem; 2]> {
+    /// What is left of an aggregate that is removed: no version, but what happened last. Its past stays, though the service
+    /// will remove the root.
+    fn removed(&self, key: &Key, log: &Log) -> Result<Vec<TransactWriteItem>> {
         let number = self.number(key, false)?;
         let mut item = Map::new();
         self.head(&mut item, log, number);
         item.int(TTL, self.seconds() + TOLD);
+        let history = if log.row.0 == Aggregate::Level {
+            Some(self.history(log, number)?)
+        } else {
+            let past = Past::of(self.facts.items.get(key))?.and_now(&item);
+            self.past(past, log, &mut item)?
+        };
         let guard = Guard::version(self.facts.version(key)?);
-        Ok([self.put(key, item, &guard)?, self.history(log, number)?])
+        Ok([self.put(key, item, &guard)?]
+            .into_iter()
+            .chain(history)
+            .collect())
     }
 
     fn head(&self, item: &mut Map, log: &Log, number: i64) {

@@ -1,5 +1,7 @@
 //! One write set tried on the items as they are: whether it holds, and what becomes of them.
 
+use std::collections::btree_map::Entry;
+
 use super::prepared::Prepared;
 use super::stock;
 use super::world::Changes;
@@ -17,6 +19,7 @@ use crate::backend::dynamodb::records::VERSION;
 use crate::backend::dynamodb::records::cart;
 use crate::backend::dynamodb::records::change::Deed;
 use crate::backend::dynamodb::records::order;
+use crate::backend::dynamodb::records::past::Past;
 use crate::error::Error;
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -196,7 +199,7 @@ impl Trial<'_> {
                 let pointer = Key::payment_of(payment.order.uuid(), payment.id.uuid());
                 self.draft.items.insert(pointer, Some(Map::new()));
             }
-            self.log(set, (aggregate, &key), version, ChangeAction::Put);
+            self.log(set, (aggregate, &key), version, ChangeAction::Put)?;
             self.versions.push((aggregate, key, version));
         }
         for gone in &set.deletes {
@@ -212,7 +215,7 @@ impl Trial<'_> {
             }
             self.draft.items.insert(place, None);
             let version = gone.expected.next();
-            self.log(set, (gone.aggregate, &gone.key), version, ChangeAction::Delete);
+            self.log(set, (gone.aggregate, &gone.key), version, ChangeAction::Delete)?;
             self.versions.push((gone.aggregate, gone.key.clone(), version));
         }
         Ok(())
@@ -281,45 +284,61 @@ impl Trial<'_> {
         let version = next(self.world.stored_version(&place)?);
         item.int(VERSION, version.stored());
         self.draft.items.insert(place, Some(item));
-        self.told(set, row, version);
-        Ok(())
+        self.told(set, row, version)
     }
 
     /// Tells what deltas of the set made of an aggregate, once.
-    pub(super) fn told(&mut self, set: &WriteSet, row: (Aggregate, &RowKey), version: Version) {
+    pub(super) fn told(&mut self, set: &WriteSet, row: (Aggregate, &RowKey), version: Version) -> Result<()> {
         let known = self.versions.iter().any(|(kind, key, _)| (*kind, key) == row);
         if !known {
             self.versions.push((row.0, row.1.clone(), version));
-            self.log(set, row, version, ChangeAction::Delta);
+            self.log(set, row, version, ChangeAction::Delta)?;
         }
+        Ok(())
     }
 
-    fn log(&mut self, set: &WriteSet, row: (Aggregate, &RowKey), version: Version, action: ChangeAction) {
+    fn log(
+        &mut self,
+        set: &WriteSet,
+        row: (Aggregate, &RowKey),
+        version: Version,
+        action: ChangeAction,
+    ) -> Result<()> {
         let deed = Deed {
             action,
             actor: set.actor.to_string(),
             events: set.events.iter().map(|event| event.name.clone()).collect(),
         };
-        let log = self.log_of(row);
+        let log = self.log_of(row)?;
         log.version = version.stored();
         log.deeds.push(deed);
+        log.apart |= action == ChangeAction::Delete;
         if action != ChangeAction::Delta {
             log.home.get_or_insert_with(|| Key::root(row.0, row.1));
         }
+        Ok(())
     }
 
     /// What happens to an aggregate, in this set and in those before it.
-    pub(super) fn log_of(&mut self, row: (Aggregate, &RowKey)) -> &mut Log {
+    pub(super) fn log_of(&mut self, row: (Aggregate, &RowKey)) -> Result<&mut Log> {
         let place = Key::root(row.0, row.1);
-        let before = self.world.changes.logs.get(&place);
-        self.draft.logs.entry(place).or_insert_with(|| {
-            before.cloned().unwrap_or_else(|| Log {
-                row: (row.0, row.1.clone()),
-                home: None,
-                version: 0,
-                deeds: Vec::new(),
-                moves: Vec::new(),
-            })
+        Ok(match self.draft.logs.entry(place) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(fresh) => {
+                let log = match self.world.changes.logs.get(fresh.key()) {
+                    Some(before) => before.clone(),
+                    None => Log {
+                        row: (row.0, row.1.clone()),
+                        home: None,
+                        version: 0,
+                        deeds: Vec::new(),
+                        moves: Vec::new(),
+                        apart: row.0 == Aggregate::Level
+                            || Past::of(self.world.facts.items.get(fresh.key()))?.is_long(),
+                    },
+                };
+                fresh.insert(log)
+            }
         })
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct Log {
     pub(super) version: i64,
     pub(super) deeds: Vec<Deed>,
     pub(super) moves: Vec<Move>,
+    /// Whether an item of its own tells it, or what happened before: see `records::past`.
+    pub(super) apart: bool,
 }
 
 impl Log {
@@ -105,12 +107,14 @@ impl Changes {
     /// How many items a transaction has with more changes.
     fn items_with(&self, more: &Self) -> usize {
         let items = more.items.keys().filter(|key| !self.items.contains_key(*key));
-        let logs = more.logs.keys().filter(|key| !self.logs.contains_key(*key));
+        let apart = |log: &&Log| log.apart;
+        let kept = self.logs.iter().filter(|(key, _)| !more.logs.contains_key(*key));
+        let logs = kept.map(|(_, log)| log).chain(more.logs.values()).filter(apart);
         let own = self.checks.keys().filter(|key| !more.items.contains_key(*key));
         let others = more.checks.keys().filter(|key| !self.checks.contains_key(*key));
         let checks = own.chain(others.filter(|key| !more.items.contains_key(*key)));
         let checks = checks.filter(|key| !self.items.contains_key(*key));
-        self.items.len() + items.count() + self.logs.len() + logs.count() + checks.count() + 1
+        self.items.len() + items.count() + logs.count() + checks.count() + 1
     }
 
     fn merge(&mut self, more: Self) {

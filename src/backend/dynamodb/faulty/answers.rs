@@ -83,7 +83,7 @@ impl Refusal {
                 "TransactionInProgressException",
                 json!({"Message": "The transaction with the given request token is already in progress."}),
             ),
-            Self::Failed => reply(
+            Self::Failed => failed(
                 500,
                 "InternalServerError",
                 json!({"message": "The request failed."}),
@@ -116,12 +116,21 @@ fn cancelled(asked: &Asked, culprit: usize, code: &str) -> Result<HttpResponse, 
     )
 }
 
-fn refused(code: &str, content: Value) -> Result<HttpResponse, ConnectorError> {
-    reply(400, code, content)
+/// It was done.
+pub(super) fn done(content: &Value) -> Result<HttpResponse, ConnectorError> {
+    reply(200, content)
 }
 
-fn reply(status: u16, code: &str, mut content: Value) -> Result<HttpResponse, ConnectorError> {
+pub(super) fn refused(code: &str, content: Value) -> Result<HttpResponse, ConnectorError> {
+    failed(400, code, content)
+}
+
+fn failed(status: u16, code: &str, mut content: Value) -> Result<HttpResponse, ConnectorError> {
     content["__type"] = Value::String(format!("{SPACE}{code}"));
+    reply(status, &content)
+}
+
+fn reply(status: u16, content: &Value) -> Result<HttpResponse, ConnectorError> {
     let status = StatusCode::try_from(status).map_err(unfit)?;
     let mut answer = HttpResponse::new(status, SdkBody::from(content.to_string()));
     answer

@@ -22,6 +22,7 @@ use self::answers::Refusal;
 use self::request::Asked;
 use crate::testkit::dynamodb::DynamoFault;
 use crate::testkit::dynamodb::DynamoFaults;
+use crate::testkit::dynamodb::Refused;
 use crate::testkit::dynamodb::Strike;
 
 /// A transaction that is said to be under way arrives within so many milliseconds.
@@ -140,8 +141,16 @@ impl FaultyConnector {
             Err(item) => return answers::meets(asked, &item),
         };
         let busy = self.faults.busies(&asked.operation);
-        let (answer, ()) = tokio::join!(self.inner.call(request), tokio::time::sleep(busy));
+        let (answer, ()) = tokio::join!(self.answer(request, asked), tokio::time::sleep(busy));
         drop(turn);
         answer
+    }
+
+    async fn answer(&self, request: HttpRequest, asked: &Asked) -> Result<HttpResponse, ConnectorError> {
+        match self.faults.answered(&asked.operation, &asked.content) {
+            None => self.inner.call(request).await,
+            Some(Ok(content)) => answers::done(&content),
+            Some(Err(Refused { error, content })) => answers::refused(error, content),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What happened to an aggregate, and the movements of a level: one item for each version.
+//! What happened to an aggregate, and the movements of a level.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use uuid::Uuid;
@@ -23,6 +23,8 @@ use crate::spi::store::StockStep;
 
 /// The changes of one version: several where write sets share it.
 pub(in crate::backend::dynamodb) const CHANGES: &str = "changes";
+/// The number of the last change of an aggregate; it goes on rising when the aggregate is removed and created anew.
+pub(in crate::backend::dynamodb) const LAST_CHANGE: &str = "last_change";
 const MOVES: &str = "moves";
 const NUMBER: &str = "number";
 
@@ -118,7 +120,7 @@ pub(in crate::backend::dynamodb) fn write_head(
     item.put(CHANGES, write_deeds(deeds));
 }
 
-/// The item of the history.
+/// The item of a level's history: one for each version.
 pub(in crate::backend::dynamodb) fn write(
     row: (Aggregate, &RowKey),
     (number, version, at): (i64, i64, i64),
@@ -161,6 +163,11 @@ pub(in crate::backend::dynamodb) fn read(item: &Map) -> Result<Vec<Change>> {
             })
         })
         .collect()
+}
+
+/// The changes of an item of a level's history, with their number.
+pub(in crate::backend::dynamodb) fn numbered(item: &Map) -> Result<(i64, Vec<Change>)> {
+    Ok((item.get_int(NUMBER)?, read(item)?))
 }
 
 /// The movements of an item of a level's history, in the order in which they were made.

@@ -4,6 +4,7 @@ pub(super) mod cart;
 pub(super) mod change;
 pub(super) mod level;
 pub(super) mod order;
+pub(super) mod past;
 pub(super) mod payment;
 pub(super) mod product;
 

@@ -37,7 +37,6 @@ use crate::error::Result;
 use crate::model::Aggregate;
 use crate::resilience::Deadline;
 use crate::spi::changes::ChangeSource;
-use crate::spi::changes::Coordination;
 use crate::spi::store::Capability;
 use crate::spi::store::CommitStatus;
 use crate::spi::store::Committed;
@@ -156,20 +155,12 @@ impl Store for RedisStore {
         &self.readers
     }
 
-    fn tolerant(&self, _bound: Duration) -> Option<Readers> {
-        None
-    }
-
     fn epoch(&self) -> i64 {
         self.wire.epoch()
     }
 
     fn changes(&self) -> Option<Arc<dyn ChangeSource>> {
         Some(Arc::clone(&self.changes) as Arc<dyn ChangeSource>)
-    }
-
-    fn coordination(&self) -> Option<Arc<dyn Coordination>> {
-        None
     }
 
     async fn commit(&self, set: WriteSet, deadline: Deadline) -> Result<Committed> {

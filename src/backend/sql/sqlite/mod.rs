@@ -190,10 +190,6 @@ impl Store for SqliteStore {
         &self.readers
     }
 
-    fn tolerant(&self, _bound: Duration) -> Option<Readers> {
-        None
-    }
-
     fn epoch(&self) -> i64 {
         self.epoch.get()
     }
