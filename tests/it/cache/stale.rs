@@ -106,7 +106,7 @@ async fn breaks(name: &str, trial: impl Fn() -> Trial) {
 /// Every level on one engine.
 async fn every_level(name: &str, pair: impl AsyncFn() -> Option<Pair>) {
     let Some(caches) = pair().await else { return };
-    let capability = caches[0].capability().clone();
+    let capability = *caches[0].capability();
     let plain = Trial::new(Some(caches), shared_only());
     holds(&format!("{name}, Invalidate"), plain, hits_the_shared_tier).await;
 
