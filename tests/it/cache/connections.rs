@@ -3,24 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use stockroom::Cache;
 use stockroom::ErrorKind;
 use stockroom::MemcachedCache;
 use stockroom::RedisCache;
-use stockroom::model::Version;
 use stockroom::resilience::Deadline;
-use stockroom::spi::cache::Acquire;
-use stockroom::spi::cache::Acquired;
 use stockroom::spi::cache::CacheKey;
-use stockroom::spi::cache::Fill;
-use stockroom::spi::cache::LoadWhen;
-use stockroom::spi::cache::LoadedFrom;
 use stockroom::spi::cache::SharedCache;
 use stockroom::testkit::proxy::Line;
 use stockroom::testkit::proxy::Proxy;
 
 use super::cutter::Cutter;
+use super::leases::put;
+use super::leases::soon;
 use super::servers::Server;
 use super::servers::comes_back;
 use super::servers::reads;
@@ -33,12 +28,6 @@ use crate::support::until;
 
 /// Calls that are given up, in each way.
 const GIVEN_UP: usize = 100;
-
-const LONG: Duration = Duration::from_secs(60);
-
-fn soon() -> Deadline {
-    Deadline::within(Duration::from_secs(20))
-}
 
 async fn cut(server: Option<Server>) {
     let Some(server) = server else { return };
@@ -129,30 +118,6 @@ async fn a_primary_that_was_demoted_is_a_miss_until_it_takes_writes_again() {
     comes_back(&shop, &mug).await;
     works(&shop, &mut mug).await;
     shop.close().await;
-}
-
-/// A value under this name that nothing else has.
-async fn put(cache: &dyn SharedCache, key: &CacheKey) {
-    let ask = Acquire {
-        lease: LONG,
-        when: LoadWhen::Missing,
-    };
-    let answers = cache
-        .acquire(std::slice::from_ref(key), ask, soon())
-        .await
-        .unwrap();
-    let Some(Acquired::Lease { token, .. }) = answers.into_iter().next() else {
-        panic!("the key is free");
-    };
-    let fill = Fill {
-        token,
-        version: Version::from(1),
-        from: LoadedFrom::Writer,
-        fresh_for: LONG,
-        stale_for: Duration::ZERO,
-        payload: Bytes::copy_from_slice(key.as_str().as_bytes()),
-    };
-    cache.fill(vec![(key.clone(), fill)], soon()).await.unwrap();
 }
 
 /// Every key has its own value or none; how many have one.

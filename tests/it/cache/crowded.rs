@@ -12,17 +12,13 @@ use stockroom::Product;
 use stockroom::ProductPatch;
 use stockroom::Stockroom;
 use stockroom::Tiers;
-use stockroom::model::Version;
-use stockroom::resilience::Deadline;
-use stockroom::spi::cache::Acquire;
-use stockroom::spi::cache::Acquired;
 use stockroom::spi::cache::CacheKey;
-use stockroom::spi::cache::Fill;
 use stockroom::spi::cache::Filled;
-use stockroom::spi::cache::LoadWhen;
-use stockroom::spi::cache::LoadedFrom;
 use stockroom::spi::cache::SharedCache;
 
+use super::leases::fill;
+use super::leases::lease;
+use super::leases::soon;
 use super::servers::Server;
 use super::servers::comes_back;
 use super::servers::shop;
@@ -33,8 +29,6 @@ use crate::support::usd;
 
 /// Products that together are larger than the servers of these tests.
 const PRODUCTS: usize = 400;
-
-const LONG: Duration = Duration::from_secs(60);
 
 /// A text that no compression makes shorter by much.
 fn noise(dice: &mut Dice) -> String {
@@ -148,11 +142,6 @@ async fn a_value_over_the_servers_limit_is_not_stored_and_the_cache_works_on() {
         .value_limit(16 * 1024 * 1024)
         .connections(1);
     let cache = MemcachedCache::connect(options).await.unwrap();
-    let ask = Acquire {
-        lease: LONG,
-        when: LoadWhen::Missing,
-    };
-    let deadline = Deadline::within(LONG);
     for (length, filled) in [
         (4 * 1024 * 1024, Filled::TooLarge),
         (4 * 1024, Filled::Stored),
@@ -160,29 +149,9 @@ async fn a_value_over_the_servers_limit_is_not_stored_and_the_cache_works_on() {
         (1, Filled::Stored),
     ] {
         let key = CacheKey::new("large", "key", &length.to_string());
-        let answers = cache
-            .acquire(std::slice::from_ref(&key), ask, deadline)
-            .await
-            .unwrap();
-        let Some(Acquired::Lease { token, .. }) = answers.into_iter().next() else {
-            panic!("the key is free");
-        };
-        let fill = Fill {
-            token,
-            version: Version::from(1),
-            from: LoadedFrom::Writer,
-            fresh_for: LONG,
-            stale_for: Duration::ZERO,
-            payload: vec![7; length].into(),
-        };
-        assert_eq!(
-            cache.fill(vec![(key.clone(), fill)], deadline).await.unwrap(),
-            [filled]
-        );
-        let found = cache
-            .get_many(std::slice::from_ref(&key), deadline)
-            .await
-            .unwrap();
+        let token = lease(&cache, &key).await;
+        assert_eq!(fill(&cache, &key, token, vec![7; length]).await, filled);
+        let found = cache.get_many(std::slice::from_ref(&key), soon()).await.unwrap();
         assert_eq!(found[0].is_some(), filled == Filled::Stored, "{length}");
     }
     cache.close().await;

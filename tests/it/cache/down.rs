@@ -3,10 +3,15 @@
 use stockroom::ErrorKind;
 use stockroom::ProductPatch;
 use stockroom::RedisCache;
+use stockroom::spi::cache::CacheKey;
+use stockroom::spi::cache::Filled;
 use stockroom::spi::cache::SharedCache;
 use stockroom::testkit::engines;
 use stockroom::testkit::engines::Redis;
 
+use super::leases::fill;
+use super::leases::lease;
+use super::leases::soon;
 use super::servers::Server;
 use super::servers::comes_back;
 use super::servers::shop;
@@ -74,8 +79,36 @@ async fn a_redis_that_is_restarted_empty_learns_its_scripts_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_memcached_that_is_restarted_empty_fits_no_lease_of_before() {
+async fn a_memcached_that_is_restarted_empty_is_filled_again() {
     restarted_empty(Server::memcached().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_lease_of_before_a_restart_of_memcached_fits_nothing_after_it() {
+    let Some(server) = Server::memcached().await else {
+        return;
+    };
+    let cache = server.connect().await;
+    let key = |number: usize| CacheKey::new("restart", "key", &number.to_string());
+    let mut before = Vec::new();
+    for number in 0..20 {
+        before.push(lease(&*cache, &key(number)).await);
+    }
+    server.kill();
+    server.restart();
+    until("an answer of the restarted server", async || {
+        cache.ping(soon()).await.is_ok()
+    })
+    .await;
+    // It counts from the beginning: some lease of before has the number of this one.
+    for number in 0..10 {
+        let token = lease(&*cache, &key(number)).await;
+        for old in &before {
+            assert_eq!(fill(&*cache, &key(number), *old, "old").await, Filled::Void);
+        }
+        assert_eq!(fill(&*cache, &key(number), token, "new").await, Filled::Stored);
+    }
+    cache.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -22,12 +22,12 @@ use stockroom::spi::cache::SharedCache;
 use stockroom::testkit::cache::CacheFault;
 use stockroom::testkit::cache::FaultyCache;
 
+use super::outcome::reads;
 use super::slow::SlowStore;
 use super::stale::Pair;
 use super::stale::in_process;
 use super::stale::on_memcached;
 use super::stale::on_redis;
-use super::trial::reads;
 use crate::support::usd;
 
 /// Products that each shop moves.

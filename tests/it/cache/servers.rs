@@ -7,7 +7,6 @@ use std::time::Duration;
 use stockroom::Cache;
 use stockroom::CachePolicy;
 use stockroom::MemcachedCache;
-use stockroom::NewProduct;
 use stockroom::Product;
 use stockroom::ProductPatch;
 use stockroom::RedisCache;
@@ -21,9 +20,9 @@ use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use super::slow;
 use super::slow::SlowStore;
 use crate::support::until;
-use crate::support::usd;
 
 /// A server that a test may hurt.
 pub(super) enum Server {
@@ -132,11 +131,7 @@ pub(super) async fn shop_with(cache: Cache) -> (Stockroom, Arc<Product>) {
         .cache(cache)
         .deadline(Duration::from_secs(20));
     let shop = shop.open().await.unwrap();
-    let mug = shop
-        .products()
-        .create(NewProduct::new("Mug").variant("MUG", usd(9)))
-        .await
-        .unwrap();
+    let mug = slow::mug(&shop, "MUG").await;
     (shop, mug)
 }
 

@@ -1,9 +1,7 @@
 //! The staleness harness: readers, writers and slow loaders in two shops on one store, and a count of what was read too old.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::Once;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
@@ -13,30 +11,25 @@ use std::time::Instant;
 
 use stockroom::Cache;
 use stockroom::CachePolicy;
-use stockroom::CacheStats;
 use stockroom::ErrorKind;
 use stockroom::NewProduct;
 use stockroom::ProductId;
 use stockroom::ProductPatch;
 use stockroom::Stockroom;
 use stockroom::spi::cache::SharedCache;
-use stockroom::testkit::engines;
 use uuid::Uuid;
 
 use super::dying::DyingCache;
+use super::outcome::Ages;
+use super::outcome::Outcome;
+use super::outcome::is_soak;
+use super::outcome::reads;
 use super::slow::SlowStore;
 use crate::support::usd;
 
-/// Readers in each shop.
-const READERS: usize = 4;
-
-/// Reads of one trial; a thousand times as many in a soak would be days, a hundred times are hours.
-pub(super) fn reads() -> usize {
-    if engines::setting("STOCKROOM_SOAK").is_some() {
-        10_000_000
-    } else {
-        100_000
-    }
+/// Readers in each shop; the more there are in a soak, the sooner it ends.
+fn crowd() -> usize {
+    if is_soak() { 16 } else { 4 }
 }
 
 /// What is tried.
@@ -54,67 +47,6 @@ pub(super) struct Trial {
     pub(super) reads: usize,
     /// However fast reads are: what other processes write has to have its time to be noticed.
     pub(super) lasts: Duration,
-}
-
-/// What came of it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Outcome {
-    pub(super) reads: usize,
-    pub(super) stale: usize,
-    pub(super) writes: usize,
-    pub(super) deaths: usize,
-    pub(super) stats: [CacheStats; 2],
-}
-
-/// A row of a table in Markdown, without the name that it begins with; [`TITLES`] are its columns.
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sum = |field: fn(&CacheStats) -> u64| self.stats.iter().map(field).sum::<u64>();
-        let counts = [
-            self.reads as u64,
-            self.stale as u64,
-            self.writes as u64,
-            self.deaths as u64,
-            sum(|stats| stats.hits_in_process),
-            sum(|stats| stats.hits_shared),
-            sum(|stats| stats.loads),
-            sum(|stats| stats.waited),
-            sum(|stats| stats.bypassed_held),
-            sum(|stats| stats.bypassed_down),
-            sum(|stats| stats.fills_void),
-        ];
-        let counts = counts.map(|count| count.to_string());
-        write!(f, "| {} |", counts.join(" | "))
-    }
-}
-
-/// What a row of outcomes tells.
-const TITLES: [&str; 12] = [
-    "trial",
-    "reads",
-    "stale",
-    "writes",
-    "died",
-    "in process",
-    "shared",
-    "loads",
-    "waited",
-    "held",
-    "down",
-    "void",
-];
-
-/// Prints an outcome as a row of a table; the first one with the head, so that what a soak prints can be kept.
-pub(super) fn tell(name: &str, outcome: &Outcome) {
-    static HEAD: Once = Once::new();
-    HEAD.call_once(|| {
-        println!(
-            "| {} |\n|---|{}",
-            TITLES.join(" | "),
-            "---:|".repeat(TITLES.len() - 1)
-        )
-    });
-    println!("| {name} {outcome}");
 }
 
 /// What is known to be written, and since when.
@@ -135,16 +67,15 @@ impl Truth {
         }
     }
 
-    /// The least version that a read which starts now may give.
-    fn least(&self, shop: usize, behind: Duration) -> u64 {
-        let own = self.written[shop]
-            .lock()
-            .unwrap()
-            .last()
-            .map_or(0, |(_, version)| *version);
-        let other = self.written[1 - shop].lock().unwrap();
-        let known = other.iter().rev().find(|(at, _)| at.elapsed() >= behind);
-        own.max(known.map_or(0, |(_, version)| *version))
+    /// For how long there had been a newer version when a read of this one began: of the reader's own shop, and of the other.
+    fn ages(&self, shop: usize, found: u64, begun: Instant) -> [Option<Duration>; 2] {
+        [shop, 1 - shop].map(|shop| {
+            let written = self.written[shop].lock().unwrap();
+            let newer = written.partition_point(|(_, version)| *version <= found);
+            written
+                .get(newer)
+                .and_then(|(at, _)| begun.checked_duration_since(*at))
+        })
     }
 }
 
@@ -218,31 +149,33 @@ impl Trial {
         }
         let truths: Arc<Vec<Truth>> = Arc::new(ids.iter().map(|_| Truth::default()).collect());
         let done = Arc::new(AtomicBool::new(false));
-        let (checked, stale) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (checked, ages) = (Arc::new(AtomicUsize::new(0)), Arc::new(Ages::default()));
         let (writes, deaths) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (mut readers, mut writers) = (Vec::new(), Vec::new());
         for (index, shop) in shops.iter().enumerate() {
-            for reader in 0..READERS {
+            for reader in 0..crowd() {
                 let (shop, ids, truths, done) =
                     (shop.clone(), ids.clone(), Arc::clone(&truths), Arc::clone(&done));
-                let (checked, stale) = (Arc::clone(&checked), Arc::clone(&stale));
+                let (checked, ages) = (Arc::clone(&checked), Arc::clone(&ages));
                 let (reads, behind, lasts) = (self.reads, self.behind, self.lasts);
                 readers.push(tokio::spawn(async move {
                     let mut turn = reader * 7;
                     while !done.load(Ordering::Relaxed) {
                         turn += 1;
                         let key = turn % ids.len();
-                        let least = truths[key].least(index, behind);
+                        let asked = Instant::now();
                         let found = shop.products().get(ids[key]).await.unwrap();
                         let found = found.map_or(0, |product| product.version.get());
-                        if found < least {
-                            stale.fetch_add(1, Ordering::Relaxed);
-                            if until_stale {
-                                done.store(true, Ordering::Relaxed);
-                            }
-                        }
-                        if checked.fetch_add(1, Ordering::Relaxed) + 1 >= reads && begun.elapsed() > lasts {
+                        let [own, other] = truths[key].ages(index, found, asked);
+                        if ages.count([(own, Duration::ZERO), (other, behind)]) && until_stale {
                             done.store(true, Ordering::Relaxed);
+                        }
+                        let number = checked.fetch_add(1, Ordering::Relaxed) + 1;
+                        if number >= reads && begun.elapsed() > lasts {
+                            done.store(true, Ordering::Relaxed);
+                        }
+                        if number.is_multiple_of(1_000_000) && is_soak() {
+                            eprintln!("{number} reads after {} s", begun.elapsed().as_secs());
                         }
                         // A hit never waits: others must come to their turn.
                         tokio::task::yield_now().await;
@@ -284,7 +217,11 @@ impl Trial {
         }
         Outcome {
             reads: checked.load(Ordering::Relaxed),
-            stale: stale.load(Ordering::Relaxed),
+            stale: ages.stale(),
+            worst: ages.worst(),
+            ages: ages.sums(),
+            bound: self.behind,
+            took: begun.elapsed(),
             writes: writes.load(Ordering::Relaxed),
             deaths: deaths.load(Ordering::Relaxed),
             stats,
