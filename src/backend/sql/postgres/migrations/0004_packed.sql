@@ -26,7 +26,7 @@ ALTER TABLE stockroom_changes
     DROP COLUMN action;
 
 -- Entries are appended to a list, which is sorted into the index when it is full: the shorter, the shorter that takes.
-CREATE INDEX stockroom_changes_keys ON stockroom_changes USING gin (keys) WITH (fastupdate = on, gin_pending_list_limit = 256);
+CREATE INDEX stockroom_changes_keys ON stockroom_changes USING gin (keys) WITH (fastupdate = on, gin_pending_list_limit = 64);
 
 -- A row of a full batch is some 10 kB, a third of it compressed. It stays on its page.
 ALTER TABLE stockroom_changes SET (toast_tuple_target = 4080);
