@@ -79,9 +79,9 @@ const LIMITS: Limits = Limits {
     bytes: 4_000_000,
 };
 
-/// Two items for each line: its level and what happened to it. Beside them the order and what happened to it, the cart and what
-/// happened to it, their claims, the key, and the item of the commit.
-const ORDER_LINES: usize = (LIMITS.operations + 1 - 8) / 2;
+/// Two items for each line: its level and what happened to it. Beside them the order, the cart and its past where that has to be
+/// moved, its claim, the key, and the item of the commit.
+const ORDER_LINES: usize = (LIMITS.operations + 1 - 6) / 2;
 
 fn capability(regions: Regions) -> Capability {
     let mut capability = Capability::new(

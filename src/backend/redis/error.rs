@@ -45,6 +45,12 @@ const REPLIES: &[(&str, ErrorKind, &str)] = &[
         ErrorKind::Unavailable,
         "the Redis cluster does not serve all of its slots",
     ),
+    // What the client says of a cluster that is about to name another master.
+    (
+        "Invalid or missing cluster state",
+        ErrorKind::Unavailable,
+        "the Redis cluster does not tell yet who serves which slot",
+    ),
     (
         "MISCONF",
         ErrorKind::Unavailable,
