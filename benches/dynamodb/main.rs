@@ -12,6 +12,8 @@
 mod by_hand;
 mod ground;
 mod hot;
+#[path = "../support/median.rs"]
+mod median;
 mod reads;
 mod units;
 
@@ -31,10 +33,11 @@ async fn main() -> Result<()> {
         return Ok(());
     };
     if wants("hot") {
-        hot::measure(server.url(), if is_quick { 100 } else { 1_000 }).await?;
+        hot::measure(if is_quick { 100 } else { 1_000 }).await?;
     }
     if wants("reads") {
-        reads::measure(server.url(), if is_quick { 50 } else { 5_000 }).await?;
+        let (count, reads) = if is_quick { (2, 20) } else { (25, 600) };
+        reads::measure(server.url(), reads::Rounds { count, reads }).await?;
     }
     if wants("units") {
         units::measure(server.url()).await?;

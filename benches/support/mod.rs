@@ -3,6 +3,7 @@
 mod chart;
 mod cpu;
 mod machine;
+mod median;
 mod places;
 mod report;
 mod samples;
@@ -13,6 +14,7 @@ pub(crate) use chart::Group;
 pub(crate) use chart::grouped;
 pub(crate) use cpu::Cpu;
 pub(crate) use machine::Machine;
+pub(crate) use median::median;
 pub(crate) use places::Places;
 pub(crate) use places::postgres_pool;
 pub(crate) use places::postgres_shop;
@@ -21,7 +23,6 @@ pub(crate) use places::sqlite_shop;
 pub(crate) use report::Table;
 pub(crate) use report::write_report;
 pub(crate) use samples::Samples;
-pub(crate) use samples::median;
 pub(crate) use settings::Engine;
 pub(crate) use settings::Settings;
 

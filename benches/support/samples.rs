@@ -1,4 +1,4 @@
-//! Times of single calls, and medians.
+//! Times of single calls.
 
 use std::time::Duration;
 
@@ -25,11 +25,4 @@ impl Samples {
         let rank = (self.0.len() * percent).div_ceil(100).max(1) - 1;
         self.0.get(rank).map_or(f64::NAN, |took| took.as_secs_f64() * 1e6)
     }
-}
-
-/// The value in the middle.
-pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.into_iter().collect();
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

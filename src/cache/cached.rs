@@ -87,12 +87,12 @@ pub(super) struct Kept<T: Loadable> {
 impl<T: Loadable> Cached<T> {
     /// A value that is kept in this process; `Some(None)` where it is known that there is none.
     #[inline]
-    pub(crate) fn hit(&self, id: Uuid) -> Option<Option<Arc<T>>> {
+    pub(crate) fn hit(&self, id: &Uuid) -> Option<Option<Arc<T>>> {
         let kept = &*self.0;
         let found = kept.local.tier.as_ref()?.get(id)?;
         let count = kept.counters.hits.count();
         if kept.audit_every != 0 && count & (kept.audit_every - 1) == kept.audit_every - 1 {
-            self.0.audit(id, found.as_deref().map(T::version));
+            self.0.audit(*id, found.as_deref().map(T::version));
         }
         Some(found)
     }
@@ -115,7 +115,7 @@ impl<T: Loadable> Kept<T> {
 
     async fn get(self: &Arc<Self>, id: Uuid, deadline: Deadline) -> Result<Option<Arc<T>>> {
         for _ in 0..ATTEMPTS {
-            let generation = self.local.generations.of(id);
+            let generation = self.local.generations.of(&id);
             // What is kept in no tier of this process joins no load of this process either: it is to be as new as the shared
             // tier's, which knows what other processes wrote.
             let joins = self.local.tier.is_some();
@@ -130,6 +130,12 @@ impl<T: Loadable> Kept<T> {
             let (flight, mine) = match self.flights.join(id, generation) {
                 Joined::Passenger(flight) => (flight, false),
                 Joined::Pilot(seat, flight) => {
+                    // The load that this caller would have joined may have landed since it looked.
+                    if let Some(found) = self.local.tier.as_ref().and_then(|tier| tier.get(&id)) {
+                        add(&self.counters.waited);
+                        seat.land(Ok(found.clone()));
+                        return Ok(found);
+                    }
                     let kept = Arc::clone(self);
                     // A task of its own: a caller that is dropped takes nobody's load with it.
                     self.tasks.spawn(async move {
@@ -205,7 +211,7 @@ impl<T: Loadable> Kept<T> {
             lease: LEASE,
             when: LoadWhen::Early,
         };
-        let generation = self.local.generations.of(id);
+        let generation = self.local.generations.of(&id);
         let asked = remote.acquire(std::slice::from_ref(&key), ask, deadline).await;
         let Some(Acquired::Lease { token, floor, .. }) =
             asked.ok().and_then(|answers| answers.into_iter().next())
@@ -339,4 +345,43 @@ pub(super) fn late() -> Error {
         ErrorKind::Timeout,
         "the deadline ended while a value was being loaded",
     )
+}
+
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
+mod tests {
+    use super::*;
+    use crate::Cache;
+    use crate::Stockroom;
+    use crate::model::Currency;
+    use crate::model::Money;
+    use crate::model::NewProduct;
+
+    #[tokio::test]
+    async fn whoever_missed_a_load_that_landed_meanwhile_finds_what_it_left() {
+        let shop = Stockroom::builder()
+            .url("sqlite::memory:")
+            .cache(Cache::in_process());
+        let shop = shop.open().await.unwrap();
+        let new = NewProduct::new("Mug").variant("MUG", Money::new(1, Currency::EUR));
+        let mug = shop.products().create(new).await.unwrap();
+        let (cached, id) = (shop.cache().products().unwrap().values, mug.id.uuid());
+        let read = || cached.get(id, Duration::from_secs(5));
+        // The tier serves as soon as it has heard from the feed, and not while that is late.
+        let found = async || loop {
+            assert_eq!(read().await.unwrap(), Some(Arc::clone(&mug)));
+            let before = shop.cache().stats();
+            // It goes where a caller goes that looked in the tier before the load above had landed there.
+            assert_eq!(read().await.unwrap(), Some(Arc::clone(&mug)));
+            let after = shop.cache().stats();
+            if after.loads == before.loads {
+                assert_eq!(after.waited, before.waited + 1);
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        let found = tokio::time::timeout(Duration::from_secs(30), found()).await;
+        found.expect("a second load each time");
+        shop.close().await;
+    }
 }

@@ -51,12 +51,12 @@ impl<T: Loadable> Kept<T> {
             if found.contains_key(&id) || missing.iter().any(|(wanted, _)| *wanted == id) {
                 continue;
             }
-            match self.local.tier.as_ref().and_then(|tier| tier.get(id)) {
+            match self.local.tier.as_ref().and_then(|tier| tier.get(&id)) {
                 Some(value) => {
                     self.counters.hits.count();
                     found.insert(id, value);
                 }
-                None => missing.push((id, self.local.generations.of(id))),
+                None => missing.push((id, self.local.generations.of(&id))),
             }
         }
         let busy = match &self.remote {

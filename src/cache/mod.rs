@@ -15,6 +15,7 @@ mod config;
 mod flights;
 mod front;
 mod hints;
+mod hits;
 mod holds;
 mod keys;
 mod leased;

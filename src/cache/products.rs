@@ -33,7 +33,7 @@ impl ProductCache {
     ) -> Result<Option<Arc<Product>>> {
         let hint = self.aliases.slug(slug);
         // No clock is read for a hit in this process.
-        if let Some(Some(product)) = hint.and_then(|id| self.values.hit(id))
+        if let Some(Some(product)) = hint.and_then(|id| self.values.hit(&id))
             && product.slug == *slug
         {
             return Ok(Some(product));

@@ -1,54 +1,10 @@
 //! What the cache did: one count for each logical read, by where it was answered.
 
-use std::cell::Cell;
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Counters of their own for so many threads; more share them.
-const SHARDS: usize = 16;
-
-thread_local! {
-    static SHARD: Cell<usize> = const { Cell::new(usize::MAX) };
-}
-
-static NEXT: AtomicUsize = AtomicUsize::new(0);
-
-/// The shard of this thread.
-#[inline]
-fn shard() -> usize {
-    SHARD.with(|shard| {
-        let known = shard.get();
-        if known < SHARDS {
-            return known;
-        }
-        let drawn = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
-        shard.set(drawn);
-        drawn
-    })
-}
-
-/// Two cache lines, for processors fetch them in pairs.
-#[repr(align(128))]
-#[derive(Debug, Default)]
-struct Line(AtomicU64);
-
-/// Hits in this process: the one counter that is on the path of a few nanoseconds.
-#[derive(Debug, Default)]
-pub(super) struct Hits([Line; SHARDS]);
-
-impl Hits {
-    /// Counts one, and tells how many this thread's shard has.
-    #[inline]
-    pub(super) fn count(&self) -> u64 {
-        self.0[shard()].0.fetch_add(1, Ordering::Relaxed)
-    }
-
-    fn sum(&self) -> u64 {
-        self.0.iter().map(|line| line.0.load(Ordering::Relaxed)).sum()
-    }
-}
+use super::hits::Hits;
 
 macro_rules! counters {
     ($($(#[$meta:meta])* $name:ident,)*) => {

@@ -32,7 +32,7 @@ impl<T: Loadable> Cached<T> {
     fn rewrite(&self, id: Uuid) {
         let kept = std::sync::Arc::clone(&self.0);
         self.0.tasks.spawn(async move {
-            let generation = kept.local.generations.of(id);
+            let generation = kept.local.generations.of(&id);
             // Whoever reads next loads it where this fails.
             drop(
                 kept.obtain(id, generation, Deadline::within(super::cached::LEASE))

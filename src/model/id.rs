@@ -31,6 +31,13 @@ macro_rules! id {
             }
         }
 
+        impl AsRef<Uuid> for $name {
+            #[inline]
+            fn as_ref(&self) -> &Uuid {
+                &self.0
+            }
+        }
+
         impl From<Uuid> for $name {
             fn from(id: Uuid) -> Self {
                 Self(id)

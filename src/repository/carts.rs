@@ -165,7 +165,7 @@ impl Carts {
     /// `Timeout`, `Unavailable`.
     pub async fn get(&self, id: CartId) -> Result<Option<Arc<Cart>>> {
         let found = match &self.cache {
-            Some(cache) => match cache.hit(id.uuid()) {
+            Some(cache) => match cache.hit(id.as_ref()) {
                 Some(hit) => Ok(hit),
                 None => cache.get(id.uuid(), self.context.deadline_length()).await,
             }

@@ -148,7 +148,7 @@ impl Products {
     /// `Timeout`, `Unavailable`.
     pub async fn get(&self, id: ProductId) -> Result<Option<Arc<Product>>> {
         let found = match &self.cache {
-            Some(cache) => match cache.values.hit(id.uuid()) {
+            Some(cache) => match cache.values.hit(id.as_ref()) {
                 Some(hit) => return Ok(hit),
                 None => cache.values.get(id.uuid(), self.context.deadline_length()).await,
             },

@@ -174,6 +174,9 @@ struct Refused {
 #[derive(Deserialize)]
 struct Decision {
     ok: bool,
+    /// Whether it came before the batch that it was to follow.
+    #[serde(default)]
+    early: bool,
     /// The epoch of the database, where it is another than the batch's.
     epoch: Option<i64>,
 }
@@ -188,6 +191,8 @@ pub(super) enum Answer {
     Refused(Facts),
     /// The database is in this epoch, and the batch is of another.
     Restored(i64),
+    /// It came before the batch that it was to follow.
+    Early,
 }
 
 /// Reads an answer: what was applied, or the facts of a refusal, each with the number of its step.
@@ -208,6 +213,9 @@ pub(super) fn read(
     }
     if let Some(epoch) = decision.epoch {
         return Ok(Answer::Restored(epoch));
+    }
+    if decision.early {
+        return Ok(Answer::Early);
     }
     facts(text, about).map(Answer::Refused)
 }

@@ -148,6 +148,8 @@ async fn rounds(one: &Prepared, guest: &mut dyn Guest) -> Result<Committed> {
                 Some(Verdict::Replay(owner)) => return replay(&facts, owner),
                 Some(Verdict::Admit | Verdict::Later | Verdict::Alone) | None => {}
             },
+            // It comes after nothing.
+            Ran::Early => {}
             Ran::Failed { again: true, .. } => guest.again().await?,
             Ran::Restored(found) => return Err(restored(one.set.epoch, found)),
             Ran::Failed { error, .. } | Ran::Blocked(error) | Ran::Unknown(error) => return Err(error),

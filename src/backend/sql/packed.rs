@@ -9,10 +9,8 @@ use sha2::Sha256;
 
 use super::dialect::document;
 use super::plan::key_text;
-use super::plan::parse_key;
+use super::plan::read_deed;
 use super::tables::version;
-use crate::error::Error;
-use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::model::Aggregate;
 use crate::model::RowKey;
@@ -52,13 +50,12 @@ fn json(text: &str) -> String {
 pub(super) fn read(entry: &str, at_version: i64, at: i64) -> Result<Change> {
     let (aggregate, key, action, actor, events): (String, String, String, String, Vec<String>) =
         document("change", entry)?;
+    let (aggregate, key, action) = read_deed(&aggregate, &key, &action)?;
     Ok(Change {
-        aggregate: Aggregate::parse(&aggregate)?,
-        key: parse_key(&key)
-            .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("no row is called {key}")))?,
+        aggregate,
+        key,
         version: version(at_version)?,
-        action: ChangeAction::parse(&action)
-            .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("no change is called {action}")))?,
+        action,
         actor,
         at: from_micros(at)?,
         events,

@@ -49,13 +49,27 @@ impl DynamoDb {
     /// - [`EngineError::Missing`]: Java or the program is not there; see [`require`](super::require).
     /// - [`EngineError::Failed`], [`EngineError::Io`]: it did not start.
     pub async fn start() -> Result<Self, EngineError> {
+        // It lives for minutes: compiling its code in full would take longer than it saves.
+        Self::start_with("-XX:TieredStopAtLevel=1").await
+    }
+
+    /// As [`DynamoDb::start`], for benches: its code is compiled in full once it was run some ten thousand times, so that a
+    /// transaction of a hundred items takes it a third of the time then, and longer until then.
+    ///
+    /// # Errors
+    /// Those of [`DynamoDb::start`].
+    pub async fn start_for_benches() -> Result<Self, EngineError> {
+        Self::start_with("-XX:+TieredCompilation").await
+    }
+
+    async fn start_with(compiler: &'static str) -> Result<Self, EngineError> {
         match setting(VARIABLE) {
             Some(url) => Ok(Self {
                 url,
                 _process: None,
                 _folder: None,
             }),
-            None => blocking(Self::spawn).await,
+            None => blocking(move || Self::spawn(compiler)).await,
         }
     }
 
@@ -85,7 +99,7 @@ impl DynamoDb {
         &self.url
     }
 
-    fn spawn() -> Result<Self, EngineError> {
+    fn spawn(compiler: &str) -> Result<Self, EngineError> {
         let missing = || EngineError::Missing {
             engine: ENGINE,
             install: INSTALL,
@@ -103,8 +117,7 @@ impl DynamoDb {
                 .args([
                     "-Xrs",
                     "-Xmx512m",
-                    // It lives for minutes: compiling its code in full would take longer than it saves.
-                    "-XX:TieredStopAtLevel=1",
+                    compiler,
                     "-XX:+UseSerialGC",
                     "-Djava.library.path=./DynamoDBLocal_lib",
                     "-jar",

@@ -33,7 +33,7 @@ impl Gate {
         for sql in [
             "CREATE TABLE it_gate (closed bool)",
             "CREATE FUNCTION it_wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-             WHILE EXISTS (SELECT 1 FROM it_gate) LOOP PERFORM pg_sleep(0.002); END LOOP; RETURN NULL; END $$",
+             WHILE EXISTS (SELECT 1 FROM it_gate) LOOP PERFORM pg_sleep(0.002); END LOOP; RETURN NEW; END $$",
         ] {
             ground.texts(sql).await;
         }
@@ -75,13 +75,11 @@ impl Gate {
             assert!(begin(&mut call).await.is_none());
             first.push(call);
             // A file has one writer.
-            let Some(schema) = ground.schema() else { break };
-            let waiting = format!(
-                "SELECT 'waits' FROM pg_stat_activity \
-                 WHERE application_name = '{schema}' AND wait_event = 'PgSleep'"
-            );
+            if ground.schema().is_none() {
+                break;
+            }
             until("a commit of each hand stands at the gate", async || {
-                ground.texts(&waiting).await.len() > number
+                waiting(ground).await > number
             })
             .await;
         }
@@ -104,4 +102,13 @@ impl Gate {
             received.unwrap();
         }
     }
+}
+
+/// How many commits of a shop on PostgreSQL stand at a gate.
+pub(super) async fn waiting(ground: &Ground) -> usize {
+    let schema = ground.schema().unwrap_or_default();
+    let waiting = format!(
+        "SELECT 'waits' FROM pg_stat_activity WHERE application_name = '{schema}' AND wait_event = 'PgSleep'"
+    );
+    ground.texts(&waiting).await.len()
 }

@@ -1,7 +1,11 @@
 //! One load for all who want the same; loaders that panic, hang, or are dropped; batches.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use stockroom::Cache;
@@ -23,15 +27,28 @@ use crate::support::until;
 /// Callers who want one key at once.
 const CROWD: usize = 1_000;
 
-/// Begins a thousand reads, lets them wait for the load, then lets the load go.
+/// Begins a thousand reads, lets all of them wait for the load, then lets the load go.
 async fn crowd(shops: &[Stockroom], store: &SlowStore, id: ProductId) -> Vec<Option<Arc<Product>>> {
     store.loads.gated.store(true, Ordering::SeqCst);
+    let there = Arc::new(AtomicUsize::new(0));
     let callers = (0..CROWD).map(|caller| {
-        let shop = shops[caller % shops.len()].clone();
-        tokio::spawn(async move { shop.products().get(id).await.unwrap() })
+        let (shop, there) = (shops[caller % shops.len()].clone(), Arc::clone(&there));
+        tokio::spawn(async move {
+            let products = shop.products();
+            let mut read = pin!(products.get(id));
+            let early = poll_fn(|context| Poll::Ready(read.as_mut().poll(context))).await;
+            there.fetch_add(1, Ordering::SeqCst);
+            match early {
+                Poll::Ready(found) => found.unwrap(),
+                Poll::Pending => read.await.unwrap(),
+            }
+        })
     });
     let callers: Vec<_> = callers.collect();
-    until("a load", async || store.loads.waiting.load(Ordering::SeqCst) > 0).await;
+    until("a load that all wait for", async || {
+        store.loads.waiting.load(Ordering::SeqCst) > 0 && there.load(Ordering::SeqCst) == CROWD
+    })
+    .await;
     store.loads.open_gate();
     let mut found = Vec::new();
     for caller in callers {
@@ -45,8 +62,7 @@ async fn a_thousand_misses_of_one_key_are_one_load() {
     let store = SlowStore::open().await;
     let writer = open(&store, Cache::in_process()).await;
     let (mug, other) = (mug(&writer, "MUG").await, mug(&writer, "OTHER").await);
-    // A shop that was opened since hears nothing new of the mug. Who comes when the load has ended finds what it left, once the
-    // tier serves at all.
+    // A shop that was opened since hears nothing new of the mug.
     let shop = open(&store, Cache::in_process()).await;
     until("a hit", async || {
         shop.products().get(other.id).await.unwrap();

@@ -170,10 +170,19 @@ fn page() -> PathBuf {
     ))
 }
 
-/// Whether a soak has this row already, and is to run the others alone.
-pub(super) fn is_kept(name: &str) -> bool {
-    let is_rest = engines::setting("STOCKROOM_SOAK").as_deref() == Some("rest");
-    is_rest && std::fs::read_to_string(page()).is_ok_and(|page| page.contains(&format!("\n| {name} |")))
+/// Whether a soak leaves this trial out: with `rest` one that has its row, with a name every trial of another name.
+pub(super) fn is_left_out(name: &str) -> bool {
+    match engines::setting("STOCKROOM_SOAK").as_deref() {
+        None | Some("1") => false,
+        Some("rest") => {
+            std::fs::read_to_string(page()).is_ok_and(|page| page.contains(&format!("\n| {name} |")))
+        }
+        Some(only) if name != only => {
+            println!("left out: {name}, since STOCKROOM_SOAK names {only}");
+            true
+        }
+        Some(_) => false,
+    }
 }
 
 /// Keeps the row of a trial that held, if it was a soak: in place of the one that it had, or in the order of names.

@@ -19,7 +19,7 @@ use stockroom::testkit::engines::Memcached;
 use stockroom::testkit::engines::Redis;
 
 use super::outcome::Outcome;
-use super::outcome::is_kept;
+use super::outcome::is_left_out;
 use super::outcome::keep;
 use super::outcome::tell;
 use super::trial::Trial;
@@ -65,7 +65,7 @@ fn both() -> CachePolicy {
 
 /// Runs a trial in which nothing may be stale, and in which this must have happened too.
 async fn holds(name: &str, trial: Trial, happened: impl Fn(&Outcome) -> bool) {
-    if is_kept(name) {
+    if is_left_out(name) {
         return;
     }
     let outcome = trial.run(false).await;

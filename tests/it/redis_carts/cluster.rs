@@ -81,6 +81,16 @@ impl Adders {
     }
 }
 
+/// A cart that units are put into.
+async fn busy_cart(cluster: &RedisCluster, prefix: &str) -> (Arc<RedisStore>, CartId, Adders) {
+    let store = connect(&cluster.url(), prefix).await;
+    let cart = fixtures::guest_cart(1).unwrap();
+    create(&store, &cart).await;
+    let adders = Adders::begin(&store, cart.id);
+    adders.go_on().await;
+    (store, cart.id, adders)
+}
+
 /// A cluster that has just got another master may not be able to tell who serves what: that is `Unavailable`, and passes.
 async fn connect_soon(url: &str, prefix: &str) -> Arc<RedisStore> {
     let until = Instant::now() + Duration::from_secs(10);
@@ -101,20 +111,16 @@ async fn a_shard_that_gives_its_slots_away_loses_nothing_and_doubles_nothing() {
     let Some((cluster, prefix)) = start().await else {
         return;
     };
-    let store = connect(&cluster.url(), &prefix).await;
-    let cart = fixtures::guest_cart(1).unwrap();
-    create(&store, &cart).await;
-    let adders = Adders::begin(&store, cart.id);
-    adders.go_on().await;
+    let (store, cart, adders) = busy_cart(&cluster, &prefix).await;
     cluster.hand_over().await.unwrap();
     adders.go_on().await;
     let told = adders.end().await;
-    assert_eq!(units(&store, cart.id).await, told);
+    assert_eq!(units(&store, cart).await, told);
     // A process that comes now finds the carts where they are, and two of them still go up in one another.
     let other = connect_soon(&cluster.url(), &prefix).await;
     let users = fixtures::guest_cart(2).unwrap();
     create(&other, &users).await;
-    merge(&other, cart.id, users.id).await;
+    merge(&other, cart, users.id).await;
     assert_eq!(units(&store, users.id).await, told);
     store.close().await;
     other.close().await;
@@ -125,18 +131,14 @@ async fn a_shard_that_dies_is_followed_by_its_replica() {
     let Some((cluster, prefix)) = start().await else {
         return;
     };
-    let store = connect(&cluster.url(), &prefix).await;
-    let cart = fixtures::guest_cart(1).unwrap();
-    create(&store, &cart).await;
-    let adders = Adders::begin(&store, cart.id);
-    adders.go_on().await;
+    let (store, cart, adders) = busy_cart(&cluster, &prefix).await;
     let before = adders.end().await;
     // Nothing is under way: what was answered has reached the replica when the master is killed.
     cluster.kill_master().await.unwrap();
-    let adders = Adders::begin(&store, cart.id);
+    let adders = Adders::begin(&store, cart);
     adders.go_on().await;
     let after = adders.end().await;
-    assert_eq!(units(&store, cart.id).await, before + after);
+    assert_eq!(units(&store, cart).await, before + after);
     store.ping(deadline()).await.unwrap();
     store.close().await;
 }

@@ -1,14 +1,20 @@
 //! The first lane: forms batches of what waits, in order of arrival, and gives them to its hands.
 //!
 //! Where the engine locks rows there are two hands. A batch that touches nothing of what is under way is given to the one that is
-//! free; what collides waits. So sets that share rows are combined as much as ever, and all others use two connections.
+//! free. So is one that has nothing in common with it but levels that both take from: it is told what it comes after, waits for the
+//! levels in the database, and comes back unwritten if it has them first. So client and server work at the same time. What collides
+//! otherwise waits, and is combined as much as ever.
 
 use super::Engine;
+use super::Link;
 use super::aside::Aside;
 use super::hand::Hand;
 use super::hand::Left;
 use super::job::Job;
+use super::pace::FEW;
+use super::pace::Pace;
 use super::releases_first;
+use crate::backend::sql::plan::Beside;
 use crate::backend::sql::plan::Occupied;
 use crate::backend::sql::plan::Together;
 use std::time::Duration;
@@ -24,9 +30,6 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// Turns that are given to other tasks before a batch is closed, when the batch before had more sets.
 const TURNS: u32 = 2;
-
-/// So many sets are not worth two transactions.
-const FEW: usize = 8;
 
 /// Sets that are looked at, while a batch is under way, for what could go beside it.
 const LOOKED_AT: usize = 4 * BATCH;
@@ -52,9 +55,9 @@ pub(super) struct First<E> {
     cold: Option<(Hand<E>, Instant)>,
     working: JoinSet<Ended<E>>,
     under_way: Vec<UnderWay>,
-    halving: Halving,
-    /// Whether a batch has begun beside another since none was under way.
-    went_beside: bool,
+    pace: Pace,
+    /// Whether nothing follows what is under way: one that did came first.
+    keeps_apart: bool,
     /// Sets of the batch that ended last.
     last: usize,
     numbers: u64,
@@ -79,31 +82,9 @@ enum What {
 /// A batch that a hand works on.
 struct UnderWay {
     number: u64,
+    link: Link,
     sets: usize,
     touched: Together,
-}
-
-/// Whether a batch takes half of what there is, and leaves the other half to the other hand.
-#[derive(Default)]
-struct Halving {
-    /// Batches to come that take all.
-    not_for: u32,
-    /// How many it were the last time.
-    before: u32,
-}
-
-impl Halving {
-    /// Batches that take all, at most, before half is tried again.
-    const MOST: u32 = 64;
-
-    fn failed(&mut self) {
-        self.before = (self.before * 2).clamp(1, Self::MOST);
-        self.not_for = self.before;
-    }
-
-    fn went_well(&mut self) {
-        *self = Self::default();
-    }
 }
 
 impl<E: Engine> First<E> {
@@ -121,8 +102,8 @@ impl<E: Engine> First<E> {
             idle: vec![hand],
             working: JoinSet::new(),
             under_way: Vec::new(),
-            halving: Halving::default(),
-            went_beside: false,
+            pace: Pace::new(),
+            keeps_apart: false,
             last: 0,
             numbers: 0,
             aside: None,
@@ -159,10 +140,10 @@ impl<E: Engine> First<E> {
         true
     }
 
-    /// Whether it is worth a look who could go. Where everybody wants the same, nobody is looked at before the batch has ended.
+    /// Whether it is worth a look who could go. Where one batch of everything is faster, nobody is looked at before it has ended.
     fn looks(&self) -> bool {
         let has_hand = !self.idle.is_empty() || self.cold.is_some();
-        self.under_way.is_empty() || (has_hand && self.halving.not_for == 0)
+        self.under_way.is_empty() || (has_hand && self.pace.halves())
     }
 
     fn arrives(&mut self, mut job: Job) {
@@ -197,42 +178,61 @@ impl<E: Engine> First<E> {
     ///
     /// Without another batch under way the set that has waited longest is always in: a set waits for those before it that
     /// collide with it, and for one batch of each [`BATCH`] sets before it.
-    fn next_batch(&mut self) -> Option<(Hand<E>, Vec<Job>, Together)> {
+    fn next_batch(&mut self) -> Option<(Hand<E>, Vec<Job>, UnderWay)> {
         if !self.looks() {
             return None;
         }
         self.sort_out();
         let busy: usize = self.under_way.iter().map(|batch| batch.sets).sum();
-        if self.free.is_empty() || self.free.len() < busy {
+        if self.free.is_empty() || self.free.len() * 2 < busy {
             return None;
         }
         let Some(hand) = self.idle.pop() else {
-            // A second hand is worth a connection as soon as as many wait as are under way.
+            // Now a second hand is worth a connection.
             self.warm();
             return None;
         };
         let has_another = !self.idle.is_empty() || !self.under_way.is_empty();
-        let most = if has_another && self.halving.not_for == 0 {
+        let most = if has_another && self.pace.halves() {
             (busy + self.free.len()).div_ceil(2).clamp(FEW, BATCH)
         } else {
             BATCH
         };
         let mut touched = Together::default();
+        let mut link = Link::first();
         let (mut batch, mut bytes) = (Vec::new(), 0);
         for job in std::mem::take(&mut self.free) {
-            if batch.len() < most && bytes < BATCH_BYTES && touched.admit(&job.one.footprint) {
+            let own = &job.one.footprint;
+            if batch.len() < most && bytes < BATCH_BYTES && touched.admit(own) {
+                if link.after.is_none() {
+                    let mut others = self.under_way.iter();
+                    let followed = others.find(|other| other.touched.beside(own) == Beside::Follows);
+                    link.after = followed.map(|other| other.link.commit);
+                }
                 bytes += job.one.bytes;
                 batch.push(job);
             } else {
                 self.free.push(job);
             }
         }
-        Some((hand, batch, touched))
+        self.numbers += 1;
+        let under_way = UnderWay {
+            number: self.numbers,
+            link,
+            sets: batch.len(),
+            touched,
+        };
+        Some((hand, batch, under_way))
     }
 
     /// Looks at what waits: what could go, and what has to wait for a batch that is under way. What waits for a set that was put
     /// aside waits there.
     fn sort_out(&mut self) {
+        let most = if self.keeps_apart {
+            Beside::Free
+        } else {
+            Beside::Follows
+        };
         let room = LOOKED_AT.saturating_sub(self.free.len() + self.stuck.len());
         let some = room.min(self.waiting.len());
         for job in self.waiting.drain(..some) {
@@ -240,7 +240,10 @@ impl<E: Engine> First<E> {
             if let Some(aside) = self.aside.as_mut().filter(|aside| aside.collides(own)) {
                 aside.take(job);
             } else if self.behind.collides(own)
-                || self.under_way.iter().any(|batch| batch.touched.blocks(own))
+                || self
+                    .under_way
+                    .iter()
+                    .any(|batch| batch.touched.beside(own) > most)
             {
                 self.behind.add(own);
                 self.stuck.push(job);
@@ -258,23 +261,14 @@ impl<E: Engine> First<E> {
         self.waiting.sort_by_key(|job| job.arrived);
     }
 
-    fn start(&mut self, (mut hand, batch, touched): (Hand<E>, Vec<Job>, Together)) {
-        if !self.under_way.is_empty() {
-            self.went_beside = true;
-            self.halving.went_well();
-        }
+    fn start(&mut self, (mut hand, batch, under_way): (Hand<E>, Vec<Job>, UnderWay)) {
         // Free is what does not collide with this one from now on.
         self.mix();
-        self.numbers += 1;
-        let number = self.numbers;
-        self.under_way.push(UnderWay {
-            number,
-            sets: batch.len(),
-            touched,
-        });
+        let (number, link) = (under_way.number, under_way.link);
+        self.under_way.push(under_way);
         let batch = releases_first(batch);
         self.working.spawn(async move {
-            let left = hand.work(batch).await;
+            let left = hand.work(batch, link).await;
             Ended {
                 number,
                 hand,
@@ -311,13 +305,11 @@ impl<E: Engine> First<E> {
                 self.idle.push(hand);
                 if let Some(place) = self.under_way.iter().position(|batch| batch.number == number) {
                     self.last = self.under_way.swap_remove(place).sets;
+                    self.pace.count(self.last, Instant::now());
                 }
-                self.halving.not_for = self.halving.not_for.saturating_sub(1);
+                self.keeps_apart |= left.early;
                 if self.under_way.is_empty() {
-                    let went_beside = std::mem::take(&mut self.went_beside);
-                    if !went_beside && !self.stuck.is_empty() && self.halving.not_for == 0 {
-                        self.halving.failed();
-                    }
+                    self.keeps_apart = false;
                 }
                 for batch in left.blocked {
                     self.put_aside(batch);

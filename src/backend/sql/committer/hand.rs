@@ -3,6 +3,7 @@
 
 use super::Applied;
 use super::Engine;
+use super::Link;
 use super::ROUNDS;
 use super::Ran;
 use super::job::Job;
@@ -37,6 +38,8 @@ pub(super) struct Hand<E> {
     trouble: Arc<Mutex<Option<String>>>,
     gauge: Arc<Gauge>,
     epoch: Epoch,
+    /// Of the next transaction.
+    link: Link,
     left: Left,
 }
 
@@ -45,6 +48,8 @@ pub(super) struct Hand<E> {
 pub(super) struct Left {
     /// Sets that are decided once their neighbours are committed.
     pub(super) later: Vec<Job>,
+    /// Whether these include sets that followed another batch too early.
+    pub(super) early: bool,
     /// Batches that would wait again for the lock of a foreign transaction.
     pub(super) blocked: Vec<Vec<Job>>,
     /// Sets that do not hold beside any neighbour that is not committed.
@@ -63,6 +68,7 @@ impl<E: Engine> Hand<E> {
             trouble,
             gauge,
             epoch,
+            link: Link::first(),
             left: Left::default(),
         }
     }
@@ -83,8 +89,10 @@ impl<E: Engine> Hand<E> {
         self.engine.ready().await.is_ok()
     }
 
-    /// Brings each set of the batch to its answer, but for what is left.
-    pub(super) async fn work(&mut self, batch: Vec<Job>) -> Left {
+    /// Brings each set of the batch to its answer, but for what is left. The link is that of its first transaction; all of them
+    /// come after the same.
+    pub(super) async fn work(&mut self, batch: Vec<Job>, link: Link) -> Left {
+        self.link = link;
         self.gauge.batch(batch.len());
         self.settle(batch).await;
         for job in std::mem::take(&mut self.left.alone) {
@@ -112,6 +120,11 @@ impl<E: Engine> Hand<E> {
                     // Nothing is wrong with the sets: they go again for as long as somebody waits.
                     voids += 1;
                     self.pause(&mut batch, &error, voids).await;
+                }
+                Attempt::Early => {
+                    batch.iter().for_each(Job::unsend);
+                    self.left.early = true;
+                    return self.left.later.append(&mut batch);
                 }
                 Attempt::Blocked => {
                     batch.iter().for_each(Job::unsend);
@@ -141,8 +154,9 @@ impl<E: Engine> Hand<E> {
             Ok(plan) => plan,
             Err(error) => return Attempt::Failed { error, again: false },
         };
-        let commit = Uuid::now_v7();
-        match self.engine.run(commit, &sets, &mut plan).await {
+        let link = self.link;
+        self.link.commit = Uuid::now_v7();
+        match self.engine.run(link, &sets, &mut plan).await {
             Ran::Applied(applied, _) if applied.out.is_empty() => {
                 answer(std::mem::take(batch), &applied);
                 Attempt::Answered
@@ -164,7 +178,9 @@ impl<E: Engine> Hand<E> {
                     progress: batch.len() < before,
                 }
             }
-            Ran::Blocked(_) => Attempt::Blocked,
+            // Whom it comes after may take long: then it is that one's lock that it waited for.
+            Ran::Blocked(_) if link.after.is_none() => Attempt::Blocked,
+            Ran::Blocked(_) | Ran::Early => Attempt::Early,
             Ran::Failed { error, again } => Attempt::Failed { error, again },
             Ran::Restored(found) => {
                 self.epoch.saw(found);
@@ -174,7 +190,7 @@ impl<E: Engine> Hand<E> {
                 }
                 Attempt::Answered
             }
-            Ran::Unknown(lost) => self.resolve(commit, &plan, batch, lost).await,
+            Ran::Unknown(lost) => self.resolve(link.commit, &plan, batch, lost).await,
         }
     }
 
@@ -285,6 +301,8 @@ enum Attempt {
     Voided(Error),
     /// A foreign transaction keeps its rows locked, and nothing was applied.
     Blocked,
+    /// What it comes after is not there yet, and nothing was applied.
+    Early,
     /// It failed, and nothing was applied.
     Failed { error: Error, again: bool },
 }

@@ -11,6 +11,7 @@ mod aside;
 mod first;
 mod hand;
 mod job;
+mod pace;
 mod second;
 
 use crate::backend::epoch::Epoch;
@@ -73,11 +74,29 @@ pub(in crate::backend::sql) trait Engine: Send + Sized + 'static {
     /// Opens the connection if there is none.
     async fn ready(&mut self) -> Result<()>;
 
-    /// Runs one database transaction under this commit id.
-    async fn run(&mut self, commit: Uuid, sets: &[&Prepared], plan: &mut Plan) -> Ran;
+    /// Runs one database transaction.
+    async fn run(&mut self, link: Link, sets: &[&Prepared], plan: &mut Plan) -> Ran;
 
     /// Makes sure that the commit never happens, or tells what it answered.
     async fn resolve(&mut self, commit: Uuid, plan: &Plan) -> Result<Option<Applied>>;
+}
+
+/// A database transaction's id, and its place among those that are under way.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::backend::sql) struct Link {
+    pub(in crate::backend::sql) commit: Uuid,
+    /// The commit that must be there before any level is stepped.
+    pub(in crate::backend::sql) after: Option<Uuid>,
+}
+
+impl Link {
+    /// One that comes after nothing.
+    fn first() -> Self {
+        Self {
+            commit: Uuid::now_v7(),
+            after: None,
+        }
+    }
 }
 
 /// How a database transaction ended.
@@ -87,6 +106,12 @@ pub(in crate::backend::sql) enum Ran {
     Applied(Applied, Facts),
     /// Something was not as needed; nothing was written.
     Refused(Facts),
+    /// The commit that it comes after is not there yet; nothing was written.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "one file has one lock")
+    )]
+    Early,
     /// A row that it needs was locked by a foreign transaction for longer than [`LOCK_WAIT`]; nothing was written.
     #[cfg_attr(
         not(feature = "postgres"),

@@ -5,6 +5,7 @@
 
 use super::Engine;
 use super::LOCK_WAIT;
+use super::Link;
 use super::first::BATCH;
 use super::hand::Hand;
 use super::job::Job;
@@ -57,7 +58,7 @@ impl Second {
     /// Ends once nothing more can come and everything that came has its answer, or nobody waits for it.
     pub(super) async fn work(mut self, mut hand: Hand<impl Engine>) {
         while let Some(batch) = self.next_batch().await {
-            let left = hand.work(releases_first(batch)).await;
+            let left = hand.work(releases_first(batch), Link::first()).await;
             for batch in left.blocked {
                 self.blocked(batch);
             }

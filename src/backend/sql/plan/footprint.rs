@@ -24,6 +24,8 @@ pub(super) enum Touch {
     Owns,
     /// Changes the row by a delta: as do others.
     Changes,
+    /// Takes units of a level, or gives back what it allocated: a delta that its own guard decides, wherever the others are.
+    Steps,
     /// Reads the row: as do others.
     Reads,
 }
@@ -44,7 +46,12 @@ impl Footprint {
         }
         for delta in &set.deltas {
             let touched = delta.touched().into_iter();
-            marks.extend(touched.map(|(aggregate, key)| (row(aggregate, &key), Touch::Changes)));
+            let touch = match delta {
+                // Units that arrive may be the first ones of their level.
+                Delta::Stock(step) if step.on_hand <= 0 => Touch::Steps,
+                _ => Touch::Changes,
+            };
+            marks.extend(touched.map(|(aggregate, key)| (row(aggregate, &key), touch)));
             if let Delta::Unhold { hold, .. } = delta {
                 marks.push((digest(&(1_u8, hold)), Touch::Owns));
             }
@@ -60,6 +67,27 @@ impl Footprint {
         Self {
             epoch: set.epoch,
             marks,
+        }
+    }
+}
+
+impl Touch {
+    /// Whether sets that touch a row in these ways can share a batch.
+    fn shares(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Owns, _) | (_, Self::Owns) => false,
+            (Self::Reads, other) | (other, Self::Reads) => other == Self::Reads,
+            (Self::Changes | Self::Steps, Self::Changes | Self::Steps) => true,
+        }
+    }
+
+    /// What sets that touch a row in these ways do to it together.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (one, same) if one == same => one,
+            (Self::Changes | Self::Steps, Self::Changes | Self::Steps) => Self::Changes,
+            // One set that changes and reads a row shares it with nobody.
+            _ => Self::Owns,
         }
     }
 }
@@ -86,31 +114,41 @@ impl Together {
     ///
     /// A row has one put, or many deltas, or many reads; a unique key and a hold have one set. All sets are of one epoch.
     pub(in crate::backend::sql) fn admit(&mut self, own: &Footprint) -> bool {
-        let collides = |(mark, touch): &(u64, Touch)| {
-            self.marks
-                .get(mark)
-                .is_some_and(|found| *found == Touch::Owns || found != touch)
-        };
+        let collides =
+            |(mark, touch): &(u64, Touch)| self.marks.get(mark).is_some_and(|found| !found.shares(*touch));
         if self.epoch.is_some_and(|epoch| epoch != own.epoch) || own.marks.iter().any(collides) {
             return false;
         }
         self.epoch = Some(own.epoch);
         for (mark, touch) in &own.marks {
             let found = self.marks.entry(*mark).or_insert(*touch);
-            // One set that changes and reads a row shares it with nobody.
-            if found != touch {
-                *found = Touch::Owns;
-            }
+            *found = found.and(*touch);
         }
         true
     }
 
-    /// Whether a set would have to wait for one of these in another database transaction, as [`Occupied`](super::Occupied) says.
-    pub(in crate::backend::sql) fn blocks(&self, own: &Footprint) -> bool {
-        own.marks.iter().any(|(mark, touch)| {
-            self.marks
-                .get(mark)
-                .is_some_and(|found| *found != Touch::Reads || *touch != Touch::Reads)
-        })
+    /// How a set gets on with these, in a database transaction of its own that is under way at the same time.
+    pub(in crate::backend::sql) fn beside(&self, own: &Footprint) -> Beside {
+        own.marks
+            .iter()
+            .filter_map(|(mark, touch)| Some((self.marks.get(mark)?, touch)))
+            .map(|pair| match pair {
+                (Touch::Reads, Touch::Reads) => Beside::Free,
+                (Touch::Steps, Touch::Steps) => Beside::Follows,
+                _ => Beside::Waits,
+            })
+            .max()
+            .unwrap_or(Beside::Free)
     }
+}
+
+/// How a set gets on with a batch that is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::backend::sql) enum Beside {
+    /// They have nothing to do with each other.
+    Free,
+    /// It can be on its way, as long as it comes second: the database has it wait for the levels that both step.
+    Follows,
+    /// It has to wait until the batch has ended.
+    Waits,
 }

@@ -14,18 +14,23 @@ use crate::backend::sql::rows::RowWriter;
 use crate::backend::sql::rows::Rows;
 use crate::backend::sql::tables::Change;
 use crate::backend::sql::tables::Root;
+use crate::error::Error;
+use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::model::Aggregate;
+use crate::model::Cursor;
 use crate::model::LocationId;
 use crate::model::RowKey;
 use crate::model::Settlement;
 use crate::model::Sku;
+use crate::spi::changes::ChangeAction;
 use crate::spi::store::Delta;
 use crate::spi::store::Durability;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
+pub(in crate::backend::sql) use footprint::Beside;
 pub(in crate::backend::sql) use footprint::Footprint;
 pub(in crate::backend::sql) use footprint::Together;
 pub(in crate::backend::sql) use history::History;
@@ -194,6 +199,25 @@ pub(in crate::backend::sql) fn parse_key(text: &str) -> Option<RowKey> {
         ));
     }
     Uuid::parse_str(text).ok().map(RowKey::Id)
+}
+
+/// Whose change it is and what was done, as the history writes it.
+pub(in crate::backend::sql) fn read_deed(
+    aggregate: &str,
+    key: &str,
+    action: &str,
+) -> Result<(Aggregate, RowKey, ChangeAction)> {
+    let corrupt = |message| Error::new(ErrorKind::Corrupt, message);
+    Ok((
+        Aggregate::parse(aggregate)?,
+        parse_key(key).ok_or_else(|| corrupt(format!("no row is called {key}")))?,
+        ChangeAction::parse(action).ok_or_else(|| corrupt(format!("no change is called {action}")))?,
+    ))
+}
+
+/// What a cursor of the history of an aggregate belongs to.
+pub(in crate::backend::sql) fn history_digest(aggregate: Aggregate, key: &RowKey) -> [u8; 8] {
+    Cursor::digest(&format!("history:{}:{}", aggregate.as_str(), key_text(key)))
 }
 
 pub(super) fn signed(n: usize) -> i64 {

@@ -62,7 +62,7 @@ impl Occupied {
 impl Counts {
     fn of(&mut self, touch: Touch) -> &mut usize {
         match touch {
-            Touch::Owns | Touch::Changes => &mut self.written,
+            Touch::Owns | Touch::Changes | Touch::Steps => &mut self.written,
             Touch::Reads => &mut self.read,
         }
     }
@@ -71,6 +71,7 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::Occupied;
+    use crate::backend::sql::plan::Beside;
     use crate::backend::sql::plan::Footprint;
     use crate::backend::sql::plan::History;
     use crate::backend::sql::plan::Prepared;
@@ -80,6 +81,7 @@ mod tests {
     use crate::model::ClaimKey;
     use crate::model::HoldId;
     use crate::model::LocationId;
+    use crate::model::OrderId;
     use crate::model::Quantity;
     use crate::model::RowKey;
     use crate::model::Sku;
@@ -142,6 +144,15 @@ mod tests {
         })
     }
 
+    fn unhold_here(hold: HoldId) -> Footprint {
+        set(|set| {
+            set.delta(Delta::Unhold {
+                hold,
+                levels: vec![level()],
+            });
+        })
+    }
+
     #[test]
     fn deltas_of_one_row_share_a_batch_and_not_two_transactions() {
         let mut batch = Together::default();
@@ -149,6 +160,41 @@ mod tests {
         let mut elsewhere = Occupied::default();
         elsewhere.add(&step());
         assert!(elsewhere.collides(&step()));
+    }
+
+    #[test]
+    fn who_takes_units_follows_who_takes_units_of_the_same_level() {
+        let (sku, berlin) = level();
+        let one = Quantity::new(1).unwrap();
+        let take = || {
+            let step = StockStep::allocate(&sku, &berlin, one, OrderId::new());
+            set(|set| {
+                set.delta(Delta::Stock(step));
+            })
+        };
+        let hold = HoldId::new();
+        let with_hold = set(|set| {
+            set.delta(Delta::Unhold {
+                hold,
+                levels: vec![level()],
+            });
+            set.delta(Delta::Stock(StockStep::allocate(
+                &sku,
+                &berlin,
+                one,
+                OrderId::new(),
+            )));
+        });
+        let mut under_way = Together::default();
+        assert!(under_way.admit(&take()) && under_way.admit(&claim("mug")));
+        assert_eq!(under_way.beside(&take()), Beside::Follows);
+        assert_eq!(under_way.beside(&claim("cup")), Beside::Free);
+        for waits in [step(), look(), claim("mug"), unhold_here(hold), with_hold.clone()] {
+            assert_eq!(under_way.beside(&waits), Beside::Waits, "{waits:?}");
+        }
+        // They share a batch all the same, and then nobody follows it there.
+        assert!(under_way.admit(&with_hold));
+        assert_eq!(under_way.beside(&take()), Beside::Waits);
     }
 
     #[test]

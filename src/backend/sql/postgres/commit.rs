@@ -48,7 +48,7 @@ const SETTINGS: &str = "SET jit = off SET enable_seqscan = off SET enable_hashjo
 
 /// `p_lists` tells of each list how many rows it has and where in the arrays they are, `p_sets` of each row whose it is,
 /// `p_shared` which sets cannot be left out by themselves.
-const PARAMETERS: &str = "p_commit uuid, p_shift bigint, p_epoch bigint, p_writes boolean, p_relaxed boolean, p_anew boolean, p_guarded boolean, p_released uuid[], \
+const PARAMETERS: &str = "p_commit uuid, p_after uuid, p_shift bigint, p_epoch bigint, p_writes boolean, p_relaxed boolean, p_anew boolean, p_guarded boolean, p_released uuid[], \
      p_count integer, p_shared integer[], p_lists integer[], p_sets integer[], p_ints bigint[], p_ids uuid[], p_texts text[]";
 
 pub(super) static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
@@ -63,8 +63,8 @@ pub(super) static FUNCTION: LazyLock<Function> = LazyLock::new(|| {
          LANGUAGE plpgsql {SETTINGS} AS $function$\n{body}\n$function$"
     );
     let call = format!(
-        "/* stockroom commit */ SELECT {name}($1::uuid, $2::bigint, $3::bigint, $4::boolean, $5::boolean, $6::boolean, $7::boolean, $8::uuid[], \
-         $9::integer, $10::integer[], $11::integer[], $12::integer[], $13::bigint[], $14::uuid[], $15::text[])"
+        "/* stockroom commit */ SELECT {name}($1::uuid, $2::uuid, $3::bigint, $4::bigint, $5::boolean, $6::boolean, $7::boolean, $8::boolean, \
+         $9::uuid[], $10::integer, $11::integer[], $12::integer[], $13::integer[], $14::bigint[], $15::uuid[], $16::text[])"
     );
     Function { name, create, call }
 });
@@ -180,6 +180,13 @@ fn figures(list: List) -> [String; arrays::FIGURES] {
 /// What the function raises and catches by itself.
 const UNDONE: &str = "SR001";
 
+/// Whether the levels came to this batch before the one that it follows: that one steps a level of its own, so it is done as soon
+/// as this one has the locks of all of them, or its turn has not come.
+const IS_EARLY: &str = "p_after IS NOT NULL AND NOT EXISTS \
+     (SELECT FROM stockroom_commits AS c WHERE c.id = p_after AND c.answer IS NOT NULL)";
+
+const EARLY: &str = "RETURN jsonb_build_object('ok', false, 'early', true)::text;";
+
 const CLOCK: &str = "p_shift + (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 
 fn body() -> String {
@@ -195,7 +202,7 @@ fn body() -> String {
         told.push(format!("'{}', {versions}", aggregate.as_str()));
     }
     let mut text = format!(
-        "DECLARE\n  v_now bigint := {CLOCK};\n  v_out integer[];\n  v_only integer[];\n  v_whole boolean := false;\n  v_stepped boolean := false;\n  v_found jsonb;\n  \
+        "DECLARE\n  v_now bigint := {CLOCK};\n  v_out integer[];\n  v_only integer[];\n  v_whole boolean := false;\n  v_stepped boolean := false;\n  v_early boolean := false;\n  v_found jsonb;\n  \
          v_facts jsonb := '[]';\n  v_numbers bigint[];\n  v_own bigint[];\n  v_answer jsonb;\n  v_epoch bigint;\n  v_gone boolean := false;\n{declared}{}BEGIN\n  \
          IF p_anew THEN\n    DISCARD PLANS;\n  END IF;\n  \
          IF p_relaxed THEN\n    PERFORM set_config('synchronous_commit', 'off', true);\n  END IF;\n  \
@@ -216,7 +223,7 @@ fn body() -> String {
         add(&mut text, step, &look(step));
     }
     text.push_str(&guarded(levels_on));
-    text.push_str("  IF NOT v_stepped THEN\n");
+    text.push_str("  IF NOT v_stepped AND NOT v_early THEN\n");
     for step in levels_on {
         // The wait for the rows' locks may have taken long: what expires is decided afterwards.
         if step.phase == Phase::Look(Facts::Level) {
@@ -224,7 +231,10 @@ fn body() -> String {
         }
         add(&mut text, step, &look(step));
     }
-    text.push_str("  END IF;\n");
+    let _ = writeln!(
+        text,
+        "    v_early := {IS_EARLY};\n  END IF;\n  IF v_early THEN\n    {EARLY}\n  END IF;"
+    );
     // Most batches hold: only for one that does not are facts written down, under the locks that it has by now. The sets
     // that do not hold are left out, with their facts for an answer; where they cannot be, nothing is written.
     text.push_str(
@@ -346,7 +356,7 @@ fn guarded(looks: &[&Step]) -> String {
     // Writing to a String cannot fail.
     let _ = write!(
         text,
-        "    IF v_out IS NOT NULL THEN\n      RAISE SQLSTATE '{UNDONE}';\n    END IF;\n    \
+        "    v_early := {IS_EARLY};\n    IF v_early OR v_out IS NOT NULL THEN\n      RAISE SQLSTATE '{UNDONE}';\n    END IF;\n    \
          v_stepped := true;\n    v_now := {CLOCK};\n  \
          EXCEPTION WHEN SQLSTATE '{UNDONE}' THEN\n    v_out := NULL;\n    v_own := NULL;\n  END;\n  END IF;\n"
     );

@@ -25,6 +25,7 @@ use crate::backend::sql::answer;
 use crate::backend::sql::answer::Answer;
 use crate::backend::sql::committer::Applied;
 use crate::backend::sql::committer::Engine;
+use crate::backend::sql::committer::Link;
 use crate::backend::sql::committer::Ran;
 use crate::backend::sql::dialect::Reads as _;
 use crate::backend::sql::plan::History;
@@ -102,13 +103,13 @@ impl PostgresEngine {
         }
     }
 
-    async fn call(&mut self, commit: Uuid, plan: &mut Plan) -> Result<Option<String>, Ran> {
+    async fn call(&mut self, link: Link, plan: &mut Plan) -> Result<Option<String>, Ran> {
         let way = Way {
             relaxed: plan.relaxed,
             anew: self.age.next(),
             guarded: plan.guarded && self.caution == 0,
         };
-        let call = ask(commit, self.reads.shift(), way, plan).map_err(unsent)?;
+        let call = ask(link, self.reads.shift(), way, plan).map_err(unsent)?;
         // Taken out: whatever ends this early, a connection in doubt is not used again.
         let Some(mut connection) = self.connection.take() else {
             return Err(Ran::Failed {
@@ -162,7 +163,7 @@ pub(super) struct Way {
 
 /// The call of the commit program, which is the whole database transaction unless one is open.
 pub(super) fn ask(
-    commit: Uuid,
+    link: Link,
     shift: i64,
     way: Way,
     plan: &mut Plan,
@@ -170,7 +171,8 @@ pub(super) fn ask(
     let payload = std::mem::take(&mut plan.payload);
     let arguments = Arguments::new(&payload)?;
     Ok(sqlx::query(FUNCTION.call.as_str())
-        .bind(commit)
+        .bind(link.commit)
+        .bind(link.after)
         .bind(shift)
         .bind(plan.epoch)
         .bind(plan.writes)
@@ -206,6 +208,7 @@ pub(super) fn ran(text: Option<String>, plan: &Plan) -> Ran {
         Ok(Answer::Applied(applied, facts)) => Ran::Applied(applied, facts),
         Ok(Answer::Refused(facts)) => Ran::Refused(facts),
         Ok(Answer::Restored(epoch)) => Ran::Restored(epoch),
+        Ok(Answer::Early) => Ran::Early,
         Err(error) => Ran::Unknown(error),
     }
 }
@@ -223,8 +226,8 @@ impl Engine for PostgresEngine {
         Ok(())
     }
 
-    async fn run(&mut self, commit: Uuid, _: &[&Prepared], plan: &mut Plan) -> Ran {
-        let ran = match self.call(commit, plan).await {
+    async fn run(&mut self, link: Link, _: &[&Prepared], plan: &mut Plan) -> Ran {
+        let ran = match self.call(link, plan).await {
             Ok(text) => ran(text, plan),
             Err(ran) => ran,
         };

@@ -16,7 +16,7 @@ use crate::backend::sql::dialect::Reads;
 use crate::backend::sql::dialect::Text;
 use crate::backend::sql::filter;
 use crate::backend::sql::packed;
-use crate::backend::sql::plan::key_text;
+use crate::backend::sql::plan::history_digest;
 use crate::backend::sql::tables::Root;
 use crate::error::Result;
 use crate::model::Aggregate;
@@ -187,7 +187,7 @@ impl<R: Reads> HistoryReader for PackedHistory<R> {
         page: &PageRequest,
         deadline: Deadline,
     ) -> Result<Page<Change>> {
-        let digest = Cursor::digest(&format!("history:{}:{}", aggregate.as_str(), key_text(key)));
+        let digest = history_digest(aggregate, key);
         // Behind a page: the number of its last change and the version that this led to.
         let after = match page.position(digest)?.as_deref() {
             None => None,

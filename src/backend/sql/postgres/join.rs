@@ -23,6 +23,7 @@ use super::engine::ran;
 use super::engine::unsent;
 use super::error;
 use super::schema::Home;
+use crate::backend::sql::committer::Link;
 use crate::backend::sql::committer::Ran;
 use crate::backend::sql::dialect::Reads as _;
 use crate::backend::sql::epoch::Identity;
@@ -210,7 +211,8 @@ impl Guest for PostgresGuest<'_> {
             anew: false,
             guarded: plan.guarded,
         };
-        let call = match ask(commit, self.shift, way, plan) {
+        let link = Link { commit, after: None };
+        let call = match ask(link, self.shift, way, plan) {
             Ok(call) => call,
             Err(error) => return unsent(error),
         };

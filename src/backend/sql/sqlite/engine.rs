@@ -14,6 +14,7 @@ use super::reads::SqliteReads;
 use crate::backend::sql::answer;
 use crate::backend::sql::committer::Applied;
 use crate::backend::sql::committer::Engine;
+use crate::backend::sql::committer::Link;
 use crate::backend::sql::committer::Ran;
 use crate::backend::sql::dialect::Reads as _;
 use crate::backend::sql::plan::History;
@@ -107,8 +108,8 @@ impl Engine for SqliteEngine {
         Ok(())
     }
 
-    async fn run(&mut self, commit: Uuid, sets: &[&Prepared], plan: &mut Plan) -> Ran {
-        match self.transaction(commit, sets, plan).await {
+    async fn run(&mut self, link: Link, sets: &[&Prepared], plan: &mut Plan) -> Ran {
+        match self.transaction(link.commit, sets, plan).await {
             Ok(ran) => ran,
             Err(error) => Ran::Failed {
                 again: error::is_busy(&error),

@@ -12,11 +12,10 @@ use crate::backend::sql::dialect::Text;
 use crate::backend::sql::dialect::document;
 use crate::backend::sql::filter;
 use crate::backend::sql::filter::Filter;
+use crate::backend::sql::plan::history_digest;
 use crate::backend::sql::plan::key_text;
-use crate::backend::sql::plan::parse_key;
+use crate::backend::sql::plan::read_deed;
 use crate::backend::sql::tables::version;
-use crate::error::Error;
-use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::model::Aggregate;
 use crate::model::Cursor;
@@ -27,7 +26,6 @@ use crate::model::RowKey;
 use crate::model::from_micros;
 use crate::resilience::Deadline;
 use crate::spi::changes::Change;
-use crate::spi::changes::ChangeAction;
 use crate::spi::store::HistoryReader;
 
 const HISTORY: &str = "/* stockroom history.list */ \
@@ -46,10 +44,9 @@ impl HistoryReader for SqliteHistory {
         page: &PageRequest,
         deadline: Deadline,
     ) -> Result<Page<Change>> {
-        let key = key_text(key);
-        let digest = digest(aggregate, &key);
+        let digest = history_digest(aggregate, key);
         let mut filter = Filter::new(HISTORY);
-        let place = [Arg::Text(aggregate.as_str().to_owned()), Arg::Text(key)];
+        let place = [Arg::Text(aggregate.as_str().to_owned()), Arg::Text(key_text(key))];
         filter.and("h.aggregate = ? AND h.row_key = ?", place);
         match page.position(digest)?.as_deref() {
             None => {}
@@ -73,21 +70,15 @@ impl HistoryReader for SqliteHistory {
 
 /// A change from the columns after `seq`: aggregate, key, version, action, actor, time, events.
 pub(super) fn read_change(row: &SqliteRow) -> Result<Change> {
-    let action = SqliteReads::text(row, 4)?;
-    let key = SqliteReads::text(row, 2)?;
+    let text = |column| SqliteReads::text(row, column);
+    let (aggregate, key, action) = read_deed(&text(1)?, &text(2)?, &text(4)?)?;
     Ok(Change {
-        aggregate: Aggregate::parse(&SqliteReads::text(row, 1)?)?,
-        key: parse_key(&key)
-            .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("no row is called {key}")))?,
+        aggregate,
+        key,
         version: version(SqliteReads::int(row, 3)?)?,
-        action: ChangeAction::parse(&action)
-            .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("no change is called {action}")))?,
-        actor: SqliteReads::text(row, 5)?,
+        action,
+        actor: text(5)?,
         at: from_micros(SqliteReads::int(row, 6)?)?,
-        events: document("change.events", &SqliteReads::text(row, 7)?)?,
+        events: document("change.events", &text(7)?)?,
     })
-}
-
-fn digest(aggregate: Aggregate, key: &str) -> [u8; 8] {
-    Cursor::digest(&format!("history:{}:{key}", aggregate.as_str()))
 }
