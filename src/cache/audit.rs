@@ -32,7 +32,7 @@ impl<T: Loadable> Kept<T> {
                 return;
             }
             tokio::time::sleep(BOUND).await;
-            let now = kept.local.tier.as_ref().and_then(|tier| tier.get(&id));
+            let now = kept.local.get(&id);
             let is_behind = now.is_some_and(|now| now.map(|value| value.version()) < stored);
             if is_behind {
                 add(&kept.counters.audited_stale);

@@ -89,7 +89,7 @@ impl<T: Loadable> Cached<T> {
     #[inline]
     pub(crate) fn hit(&self, id: &Uuid) -> Option<Option<Arc<T>>> {
         let kept = &*self.0;
-        let found = kept.local.tier.as_ref()?.get(id)?;
+        let found = kept.local.get(id)?;
         let count = kept.counters.hits.count();
         if kept.audit_every != 0 && count & (kept.audit_every - 1) == kept.audit_every - 1 {
             self.0.audit(*id, found.as_deref().map(T::version));
@@ -131,7 +131,7 @@ impl<T: Loadable> Kept<T> {
                 Joined::Passenger(flight) => (flight, false),
                 Joined::Pilot(seat, flight) => {
                     // The load that this caller would have joined may have landed since it looked.
-                    if let Some(found) = self.local.tier.as_ref().and_then(|tier| tier.get(&id)) {
+                    if let Some(found) = self.local.get(&id) {
                         add(&self.counters.waited);
                         seat.land(Ok(found.clone()));
                         return Ok(found);

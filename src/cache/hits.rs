@@ -99,11 +99,11 @@ mod tests {
     #[test]
     fn every_hit_is_counted_however_many_threads_come_and_go() {
         const WAVES: u64 = 20;
-        const THREADS: u64 = 2 * SEATS as u64;
+        const THREADS: usize = 2 * SEATS;
         const EACH: u64 = 500;
         let hits = Hits::default();
         for _ in 0..WAVES {
-            let begin = Barrier::new(2 * SEATS);
+            let begin = Barrier::new(THREADS);
             std::thread::scope(|scope| {
                 for _ in 0..THREADS {
                     scope.spawn(|| {
@@ -115,6 +115,6 @@ mod tests {
                 }
             });
         }
-        assert_eq!(hits.sum(), WAVES * THREADS * EACH);
+        assert_eq!(hits.sum(), WAVES * THREADS as u64 * EACH);
     }
 }

@@ -51,7 +51,7 @@ impl<T: Loadable> Kept<T> {
             if found.contains_key(&id) || missing.iter().any(|(wanted, _)| *wanted == id) {
                 continue;
             }
-            match self.local.tier.as_ref().and_then(|tier| tier.get(&id)) {
+            match self.local.get(&id) {
                 Some(value) => {
                     self.counters.hits.count();
                     found.insert(id, value);

@@ -47,8 +47,8 @@ impl Generations {
         self.slot(id).load(Ordering::Acquire)
     }
 
-    fn raise(&self, id: Uuid) {
-        self.slot(&id).fetch_add(1, Ordering::AcqRel);
+    fn raise(&self, id: &Uuid) {
+        self.slot(id).fetch_add(1, Ordering::AcqRel);
     }
 
     fn raise_all(&self) {
@@ -129,6 +129,14 @@ pub(super) struct Local<T: Cacheable> {
     pub(super) tier: Option<Tier<T>>,
 }
 
+impl<T: Cacheable> Local<T> {
+    /// A value of this process that is good now; `Some(None)` where it is known that there is none.
+    #[inline]
+    pub(super) fn get(&self, id: &Uuid) -> Option<Option<Arc<T>>> {
+        self.tier.as_ref()?.get(id)
+    }
+}
+
 /// Whatever has to be dropped when something is invalidated.
 pub(super) trait Drops: std::fmt::Debug + Send + Sync {
     /// Serves nothing of this key that is kept or being loaded.
@@ -140,7 +148,7 @@ pub(super) trait Drops: std::fmt::Debug + Send + Sync {
 
 impl<T: Cacheable> Drops for Local<T> {
     fn drop_one(&self, id: Uuid) {
-        self.generations.raise(id);
+        self.generations.raise(&id);
         if let Some(tier) = &self.tier {
             tier.kept.remove(&Key(id));
         }
@@ -187,9 +195,8 @@ impl<T: Cacheable> Tier<T> {
         }
     }
 
-    /// A value that is good now; `Some(None)` where it is known that there is none.
     #[inline]
-    pub(super) fn get(&self, id: &Uuid) -> Option<Option<Arc<T>>> {
+    fn get(&self, id: &Uuid) -> Option<Option<Arc<T>>> {
         // Before the value: bytes that were just written are read again late, behind the counter of the `Arc`, which comes
         // from memory. For the same reason the slot is taken apart at once, rather than moved as a whole.
         let current = self.generations.slot(id);
@@ -263,11 +270,11 @@ mod tests {
         let before = local.generations.of(&id);
         local.drop_one(id);
         tier.put(id, Some(Arc::clone(&mug)), (before, KEEP));
-        assert_eq!(tier.get(&id), None);
+        assert_eq!(local.get(&id), None);
         tier.put(id, Some(Arc::clone(&mug)), (local.generations.of(&id), KEEP));
-        assert_eq!(tier.get(&id), Some(Some(mug)));
+        assert_eq!(local.get(&id), Some(Some(mug)));
         local.drop_all();
-        assert_eq!(tier.get(&id), None);
+        assert_eq!(local.get(&id), None);
     }
 
     #[test]
@@ -276,11 +283,11 @@ mod tests {
         let (tier, mug) = (local.tier.as_ref().unwrap(), mug());
         let id = mug.id.uuid();
         tier.put(id, None, (local.generations.of(&id), KEEP));
-        assert_eq!(tier.get(&id), None, "nothing is known of invalidations");
+        assert_eq!(local.get(&id), None, "nothing is known of invalidations");
         sound.store(u64::MAX, Ordering::Release);
-        assert_eq!(tier.get(&id), Some(None));
+        assert_eq!(local.get(&id), Some(None));
         tier.put(id, Some(mug), (local.generations.of(&id), Duration::ZERO));
-        assert_eq!(tier.get(&id), None, "its time is over");
+        assert_eq!(local.get(&id), None, "its time is over");
     }
 
     #[test]

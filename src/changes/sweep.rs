@@ -112,24 +112,15 @@ fn sets(holds: Vec<Hold>, most: usize) -> Vec<Vec<Delta>> {
     let most = most.max(1);
     let (mut sets, mut left): (Vec<Vec<Delta>>, usize) = (Vec::new(), 0);
     for hold in holds {
-        let levels: Vec<_> = hold
-            .lines
-            .into_iter()
-            .map(|line| (line.sku, line.location))
-            .collect();
-        for levels in levels.chunks(most) {
-            if left < levels.len() {
+        for lines in hold.lines.chunks(most) {
+            if left < lines.len() {
                 sets.push(Vec::new());
                 left = most;
             }
-            left -= levels.len();
-            // Releasing what another one has swept meanwhile is harmless.
-            let end = Delta::Unhold {
-                hold: hold.id,
-                levels: levels.to_vec(),
-            };
+            left -= lines.len();
             if let Some(set) = sets.last_mut() {
-                set.push(end);
+                // Releasing what another one has swept meanwhile is harmless.
+                set.push(Delta::unhold(hold.id, lines));
             }
         }
     }

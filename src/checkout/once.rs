@@ -23,11 +23,11 @@ use crate::repository::single;
 use crate::resilience::Deadline;
 use crate::spi::store::ClaimFound;
 use crate::spi::store::Committed;
+use crate::spi::store::Delta;
 use crate::spi::store::Idempotency;
 use crate::spi::store::WriteSet;
 use crate::transaction::Attempts;
 use crate::transaction::Context;
-use crate::transaction::stock;
 
 /// Times that other locations are looked for when the chosen ones ran short.
 pub(super) const MOST_SOURCINGS: u32 = 3;
@@ -182,7 +182,7 @@ impl Request<'_> {
     /// Stages that the hold of the request is used up, if it has one.
     pub(super) fn use_up_hold(&self, set: &mut WriteSet) {
         if let Some(hold) = &self.terms.hold {
-            set.delta(stock::unhold(hold.id, &hold.lines));
+            set.delta(Delta::unhold(hold.id, &hold.lines));
         }
     }
 

@@ -168,7 +168,7 @@ fn stage(
     if old.status == OrderStatus::Pending {
         order = decide(order, charge, findings, set)?;
         if let Some(hold) = payment.hold {
-            set.delta(stock::unhold(hold, &stock::hold_lines(old)));
+            set.delta(Delta::unhold(hold, &stock::hold_lines(old)));
         }
         if order.status == OrderStatus::Placed {
             for step in stock::allocate(&order)? {

@@ -97,7 +97,7 @@ impl Inventory {
                 return Ok(());
             };
             let mut set = self.context.write_set();
-            set.delta(stock::unhold(id, &hold.lines));
+            set.delta(Delta::unhold(id, &hold.lines));
             match self.context.commit(set, deadline).await {
                 Err(error) if error.is(ErrorKind::TooLarge) => {
                     parts::unhold_all(&self.context, id, &hold.lines, deadline).await

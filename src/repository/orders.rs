@@ -165,7 +165,7 @@ impl Orders {
         let lines = stock::hold_lines(order);
         for payment in self.context.payments()?.for_order(order.id, deadline).await? {
             if let Some(hold) = payment.hold {
-                set.delta(stock::unhold(hold, &lines));
+                set.delta(Delta::unhold(hold, &lines));
             }
         }
         Ok(())

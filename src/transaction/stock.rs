@@ -14,7 +14,6 @@ use crate::model::OrderLine;
 use crate::model::Quantity;
 use crate::model::Sku;
 use crate::model::text::check_line;
-use crate::spi::store::Delta;
 use crate::spi::store::StockStep;
 
 /// The longest that stock can be held.
@@ -83,17 +82,6 @@ pub(crate) fn hold(lines: &[HoldLine], id: HoldId, ttl: Duration) -> Result<Vec<
     steps(levels, |sku, location, quantity| {
         StockStep::hold(sku, location, quantity, id, ttl)
     })
-}
-
-/// The end of a hold on these lines.
-pub(crate) fn unhold(hold: HoldId, lines: &[HoldLine]) -> Delta {
-    let mut levels: Vec<_> = lines
-        .iter()
-        .map(|line| (line.sku.clone(), line.location.clone()))
-        .collect();
-    levels.sort();
-    levels.dedup();
-    Delta::Unhold { hold, levels }
 }
 
 /// The lines of an order as those of a hold.

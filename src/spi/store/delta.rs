@@ -8,6 +8,7 @@ use crate::model::Aggregate;
 use crate::model::CartId;
 use crate::model::CartLine;
 use crate::model::HoldId;
+use crate::model::HoldLine;
 use crate::model::LocationId;
 use crate::model::MovementKind;
 use crate::model::OrderId;
@@ -49,6 +50,18 @@ pub enum Delta {
 }
 
 impl Delta {
+    /// The end of a hold on these of its lines.
+    #[must_use]
+    pub fn unhold(hold: HoldId, lines: &[HoldLine]) -> Self {
+        let mut levels: Vec<_> = lines
+            .iter()
+            .map(|line| (line.sku.clone(), line.location.clone()))
+            .collect();
+        levels.sort();
+        levels.dedup();
+        Self::Unhold { hold, levels }
+    }
+
     /// The kind of the aggregates that the delta changes.
     #[must_use]
     pub const fn aggregate(&self) -> Aggregate {

@@ -64,7 +64,7 @@ pub(crate) async fn unhold_all(
 ) -> Result<()> {
     for part in lines.chunks(LEVELS) {
         let mut set = context.write_set();
-        set.delta(stock::unhold(hold, part));
+        set.delta(Delta::unhold(hold, part));
         context.commit(set, deadline).await?;
     }
     Ok(())
@@ -77,5 +77,5 @@ pub(super) fn unhold(hold: &Hold, part: &[StockStep]) -> Option<Delta> {
             .any(|step| step.sku == line.sku && step.location == line.location)
     };
     let lines: Vec<HoldLine> = hold.lines.iter().filter(of_part).cloned().collect();
-    (!lines.is_empty()).then(|| stock::unhold(hold.id, &lines))
+    (!lines.is_empty()).then(|| Delta::unhold(hold.id, &lines))
 }

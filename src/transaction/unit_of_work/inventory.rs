@@ -129,7 +129,7 @@ impl TxInventory {
     /// # Errors
     /// `InvalidInput` once the unit of work has ended.
     pub fn release_hold(&self, hold: &Hold) -> Result<()> {
-        self.0.open()?.stock(stock::unhold(hold.id, &hold.lines));
+        self.0.open()?.stock(Delta::unhold(hold.id, &hold.lines));
         Ok(())
     }
 

@@ -3,11 +3,11 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use stockroom::Cache;
 use stockroom::CachePolicy;
 use stockroom::CacheStats;
@@ -16,8 +16,11 @@ use stockroom::InProcessCache;
 use stockroom::Product;
 use stockroom::ProductId;
 use stockroom::ProductPatch;
+use stockroom::Result;
 use stockroom::Stockroom;
 use stockroom::Tiers;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::slow::SlowStore;
 use super::slow::mug;
@@ -27,34 +30,36 @@ use crate::support::until;
 /// Callers who want one key at once.
 const CROWD: usize = 1_000;
 
+type Reading = JoinHandle<Result<Option<Arc<Product>>>>;
+
+/// Begins a read; returns once it waits for a load or is answered.
+async fn begin(shop: &Stockroom, id: ProductId) -> Reading {
+    let (shop, (begun, is_begun)) = (shop.clone(), oneshot::channel());
+    let reading = tokio::spawn(async move {
+        let products = shop.products();
+        let mut read = pin!(products.get(id));
+        let early = poll_fn(|context| Poll::Ready(read.as_mut().poll(context))).await;
+        begun.send(()).unwrap();
+        match early {
+            Poll::Ready(found) => found,
+            Poll::Pending => read.await,
+        }
+    });
+    is_begun.await.unwrap();
+    reading
+}
+
 /// Begins a thousand reads, lets all of them wait for the load, then lets the load go.
 async fn crowd(shops: &[Stockroom], store: &SlowStore, id: ProductId) -> Vec<Option<Arc<Product>>> {
     store.loads.gated.store(true, Ordering::SeqCst);
-    let there = Arc::new(AtomicUsize::new(0));
-    let callers = (0..CROWD).map(|caller| {
-        let (shop, there) = (shops[caller % shops.len()].clone(), Arc::clone(&there));
-        tokio::spawn(async move {
-            let products = shop.products();
-            let mut read = pin!(products.get(id));
-            let early = poll_fn(|context| Poll::Ready(read.as_mut().poll(context))).await;
-            there.fetch_add(1, Ordering::SeqCst);
-            match early {
-                Poll::Ready(found) => found.unwrap(),
-                Poll::Pending => read.await.unwrap(),
-            }
-        })
-    });
-    let callers: Vec<_> = callers.collect();
+    let readings = join_all((0..CROWD).map(|caller| begin(&shops[caller % shops.len()], id))).await;
     until("a load that all wait for", async || {
-        store.loads.waiting.load(Ordering::SeqCst) > 0 && there.load(Ordering::SeqCst) == CROWD
+        store.loads.waiting.load(Ordering::SeqCst) > 0
     })
     .await;
     store.loads.open_gate();
-    let mut found = Vec::new();
-    for caller in callers {
-        found.push(caller.await.unwrap());
-    }
-    found
+    let found = join_all(readings).await;
+    found.into_iter().map(|found| found.unwrap().unwrap()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -120,13 +125,9 @@ async fn a_caller_that_is_dropped_takes_nobodys_load_with_it() {
     let shop = open(&store, Cache::in_process()).await;
     let mug = mug(&shop, "MUG").await;
     store.loads.gated.store(true, Ordering::SeqCst);
-    let read = |shop: &Stockroom| {
-        let (shop, id) = (shop.clone(), mug.id);
-        tokio::spawn(async move { shop.products().get(id).await })
-    };
-    let first = read(&shop);
+    let first = begin(&shop, mug.id).await;
+    let second = begin(&shop, mug.id).await;
     until("a load", async || store.loads.count() == 1).await;
-    let second = read(&shop);
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
     store.loads.open_gate();
